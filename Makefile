@@ -1,0 +1,32 @@
+# make benchmark   a fresh clone to a finished leaderboard        make test   all tests
+# make ui          browse the runs in MLflow                      make lint   what CI checks first
+# make publish     rebuild MLflow from the files                  make setup  the environment alone
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: setup benchmark ui publish lint test
+
+setup: .venv/installed
+
+.venv/installed: requirements.lock
+	@$(PYTHON) -c "import sys; sys.version_info[:2] in ((3, 11), (3, 12)) or sys.exit('Python 3.11 or 3.12 is needed: make PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+benchmark: setup
+	python -m pipeline.run $(if $(JOBS),-j $(JOBS))
+
+ui: setup
+	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+publish: setup
+	dvc repro --force --single-item publish
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+test: setup
+	python -m pytest -n auto --dist loadgroup

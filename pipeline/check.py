@@ -1,0 +1,130 @@
+"""Stage `check`: validates params.yaml and dvc.yaml and writes the plan, before anything is downloaded or trained.
+
+Resolves every option and fingerprints the code that each axis value reaches, so that a stage runs again exactly when
+something it depends on has changed its meaning. Imports no torch and takes about a second.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.base import Dataset
+from pipeline.learn.settings import Fit, UNet
+from pipeline.losses.base import Loss
+from pipeline.measure.metrics import METRICS
+from pipeline.plumbing import plugins
+from pipeline.plumbing.cells import combinations
+from pipeline.plumbing.dvcfile import check_dvcfile
+from pipeline.plumbing.errors import UserError, did_you_mean, run_stage
+from pipeline.plumbing.files import whole, write_json
+from pipeline.plumbing.fingerprints import code_digest
+from pipeline.plumbing.params import Params, read_params
+from pipeline.plumbing.plan import PLAN
+from pipeline.plumbing.provenance import versions
+from pipeline.strategies.base import Strategy
+
+PARAMS, DVCFILE = Path("params.yaml"), Path("dvc.yaml")
+PLUGIN_FOLDERS = {"dataset": "datasets", "loss": "losses", "strategy": "strategies"}
+
+
+def main() -> None:
+    plan = make_plan()
+    with whole(PLAN) as part:
+        for place, content in plan.items():
+            write_json(part / f"{place}.json", content)
+    print(f"params.yaml is valid: {plan['report']['cells']} cells.")
+
+
+def make_plan() -> dict[str, Any]:
+    """The content of every file of the plan by its place below `data/plan`. Raises UserError on any mistake."""
+    check_dvcfile(DVCFILE)
+    params = read_params(PARAMS)
+    built = {axis: _build(params, axis) for axis in PLUGIN_FOLDERS}
+    models = {name: UNet.read(block, f"{PARAMS}: axes.model.{name}") for name, block in params.axes["model"].items()}
+    fits = {name: _fit_of(params, name) for name in built["dataset"]}
+    _check_class_weights(built["loss"], built["strategy"])
+    _check_report(params)
+    return {
+        **_dataset_plans(built["dataset"]),
+        **{f"train/dataset/{name}": {"fit": fit.model_dump()} for name, fit in fits.items()},
+        **{f"train/model/{name}": model.model_dump() for name, model in models.items()},
+        **{
+            f"train/{axis}/{name}": _described(plugin)
+            for axis in ("loss", "strategy")
+            for name, plugin in built[axis].items()
+        },
+        "train/code": {"code": code_digest(["pipeline.train"]), "versions": versions()},
+        "evaluate": {**params.eval.model_dump(), "code": code_digest(["pipeline.evaluate"]), "versions": versions()},
+        "report": {
+            **params.report.model_dump(),
+            "axes": {axis: list(entries) for axis, entries in params.axes.items()},
+            "cells": len(combinations(params.axes)),
+            "code": code_digest(["pipeline.report"]),
+        },
+        "publish": {"code": code_digest(["pipeline.publish", "pipeline.plumbing.tracking"])},
+    }
+
+
+def _build(params: Params, axis: str) -> dict[str, Any]:
+    """The plug-ins of one axis by name. `fit` in a dataset's entry belongs to training, not to the dataset."""
+    blocks = params.axes[axis]
+    if axis == "dataset":
+        blocks = {name: _without_fit(block) for name, block in blocks.items()}
+    return {
+        name: plugins.build(PLUGIN_FOLDERS[axis], name, block, f"{PARAMS}: axes.{axis}.{name}")
+        for name, block in blocks.items()
+    }
+
+
+def _without_fit(block: Any) -> Any:
+    return {key: value for key, value in block.items() if key != "fit"} if isinstance(block, dict) else block
+
+
+def _fit_of(params: Params, dataset: str) -> Fit:
+    """The block `fit` with what the dataset's entry overrides."""
+    override = (params.axes["dataset"][dataset] or {}).get("fit", {})
+    if not isinstance(override, dict):
+        raise UserError(f"{PARAMS}: axes.dataset.{dataset}.fit: must be a mapping, not {override!r}.")
+    Fit.read(params.fit, f"{PARAMS}: fit")
+    return Fit.read({**params.fit, **override}, f"{PARAMS}: axes.dataset.{dataset}.fit")
+
+
+def _described(plugin: plugins.Plugin) -> dict[str, Any]:
+    return {**plugin.described(), "code": code_digest(plugin.modules())}
+
+
+def _dataset_plans(datasets: dict[str, Dataset]) -> dict[str, Any]:
+    plans = {}
+    for name, dataset in datasets.items():
+        described = dataset.described()
+        code = {stage: code_digest([f"pipeline.{stage}", *dataset.modules()]) for stage in ("download", "prepare")}
+        # The whole description is no dependency: a new image size must not download, a new mirror must not prepare.
+        plans[f"dataset/{name}"] = described
+        plans[f"download/{name}"] = {"source": dataset.source(), "code": code["download"]}
+        plans[f"prepare/{name}"] = {"dataset": described | {"archives": []}, "code": code["prepare"]}
+    return plans
+
+
+def _check_class_weights(losses: dict[str, Loss], strategies: dict[str, Strategy]) -> None:
+    """A strategy that makes weights never meets a loss that would ignore them."""
+    for (name, loss), (treatment, strategy) in itertools.product(losses.items(), strategies.items()):
+        reason = loss.refuses_class_weights()
+        if strategy.makes_class_weights() and reason:
+            raise UserError(
+                f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.strategy.{treatment}, which weighs classes: "
+                f"{reason.rstrip('.')}. Remove one of the two."
+            )
+
+
+def _check_report(params: Params) -> None:
+    for axis, name in params.report.control.model_dump().items():
+        if name not in params.axes[axis]:
+            known = did_you_mean(name, params.axes[axis])
+            raise UserError(f"{PARAMS}: report.control.{axis}: no entry '{name}' in axes.{axis}. {known}")
+    if params.report.primary_metric not in METRICS:
+        known = did_you_mean(params.report.primary_metric, METRICS)
+        raise UserError(f"{PARAMS}: report.primary_metric: no metric '{params.report.primary_metric}'. {known}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

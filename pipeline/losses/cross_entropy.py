@@ -1,0 +1,39 @@
+"""Cross-entropy: the negative log-likelihood of the true class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from pipeline.losses.base import Loss, mean_over_pixels
+from pipeline.plumbing.labels import IGNORE
+from pipeline.plumbing.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy, the control of every comparison.
+
+        L = sum_i w_t(i) * -log p_i,t(i)  /  sum_i w_t(i)
+
+    over valid pixels i with true class t(i), softmax probability p and class weight w (1 without weights).
+    Computed by `torch.nn.functional.cross_entropy` from logits, so it neither overflows nor takes the log of 0.
+
+    Absent class: adds no pixel and so nothing. Empty mask: background pixels count as any class.
+    Limits: `focal` with gamma = 0; 0 for a certain, correct prediction (without smoothing).
+    Where we differ: torch gives NaN for a batch without a valid pixel, we give 0; and with smoothing torch weighs each
+    term of the target by its own class, we weigh a pixel by its true class.
+    """
+
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the target spread evenly over all classes (Szegedy et al., "Rethinking the Inception Architecture",
+    CVPR 2016, section 7). Above 0 it punishes certainty."""
+
+    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
+        per_pixel = torch.nn.functional.cross_entropy(
+            logits, target, ignore_index=IGNORE, reduction="none", label_smoothing=self.label_smoothing
+        )
+        return mean_over_pixels(per_pixel, target, class_weights)

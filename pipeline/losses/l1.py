@@ -1,0 +1,27 @@
+"""L1: mean absolute error between probabilities and one-hot target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.losses.base import Loss, mean_over_pixels, probabilities_and_truth
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class L1(Loss):
+    """Mean absolute error (Ghosh, Kumar, Sastry, "Robust Loss Functions under Label Noise", AAAI 2017, section 3).
+
+        L = sum_i w_t(i) * (1/C) sum_c |p_i,c - g_i,c|  /  sum_i w_t(i)
+
+    over valid pixels i with true class t(i), classes c of C, softmax probability p, one-hot truth g, class weight w.
+    As probabilities sum to 1, a pixel costs 2 (1 - p_t) / C: bounded, so it tolerates wrong labels, but its gradient
+    vanishes for pixels that are confidently wrong.
+
+    Range 0 (perfect) to 2 / C. Absent class: its probability counts as error, in every pixel it is given to.
+    """
+
+    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
+        p, g = probabilities_and_truth(logits, target)
+        return mean_over_pixels((p - g).abs().mean(dim=1), target, class_weights)

@@ -1,0 +1,197 @@
+"""The figures of the report: each function takes what it shows and returns a matplotlib Figure.
+
+Figures are made without pyplot, which would keep them in global state. Lines and classes have the colours of Okabe and
+Ito (2008), which colour-blind readers tell apart; the heat map has cividis.
+"""
+
+import io
+import itertools
+import textwrap
+import warnings
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from pipeline.measure.colours import BLACK, OKABE_ITO
+from pipeline.measure.metrics import METRICS
+from pipeline.measure.story import Story
+
+LINES = OKABE_ITO[:-1]  # its yellow is too faint for a line on white
+MARKERS = ("o", "s", "^", "D", "v", "P", "<", "h", ">", "p", "d", "*")
+STYLE = {
+    "figure.dpi": 144,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": "#dddddd",
+    "text.parse_math": False,  # a dollar sign in the name of a class is no formula
+}
+styled = matplotlib.rc_context(STYLE)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; equal figures give equal bytes."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # A class name in a script that the font lacks is drawn as boxes; the tables of the page have it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
+    return stream.getvalue()
+
+
+@styled
+def heatmap(story: Story, dataset: str, model: str) -> Figure:
+    """Primary metric by loss and strategy, with its standard deviation; the control is framed, the best is bold."""
+    metric, losses, strategies = METRICS[story.primary], *axes_of(story)
+    rows = of(story.leaderboard, dataset, model).set_index(["loss", "strategy"])
+    states = of(story.cells, dataset, model).groupby(["loss", "strategy"])["state"].agg(list)
+    pairs = list(itertools.product(losses, strategies))
+    values = rows[story.primary].reindex(pairs).to_numpy(float).reshape(len(losses), len(strategies))
+    known = values[~np.isnan(values)] if not np.isnan(values).all() else np.array([metric.low, metric.high])
+
+    figure = Figure(figsize=(2.6 + 1.15 * len(strategies), 1.1 + 0.62 * len(losses)), layout="constrained")
+    axes = figure.subplots()
+    colours = matplotlib.colormaps["cividis" if metric.higher_is_better else "cividis_r"].with_extremes(bad="#eeeeee")
+    image = axes.imshow(values, colours, vmin=known.min() - 1e-3, vmax=known.max() + 1e-3, aspect="auto")
+    figure.colorbar(image, ax=axes, label=f"{metric.title}, {metric.low:g} to {metric.high:g}", fraction=0.05)
+    best = known.max() if metric.higher_is_better else known.min()
+    for (row, column), pair in zip(np.ndindex(values.shape), pairs, strict=True):
+        value = values[row, column]
+        text = _score(value, rows[f"{story.primary}_std"].get(pair, np.nan), states.get(pair, []))
+        weight = "bold" if value == best else "normal"
+        axes.text(column, row, text, color=ink(image.to_rgba(value)), ha="center", va="center", weight=weight)
+    control = (story.control["loss"], story.control["strategy"])
+    row, column = divmod(pairs.index(control), len(strategies))
+    axes.add_patch(Rectangle((column - 0.47, row - 0.46), 0.94, 0.92, fill=False, edgecolor=OKABE_ITO[1], linewidth=2))
+    axes.set_xticks(range(len(strategies)), strategies, rotation=20 if len(strategies) > 3 else 0)
+    axes.set_yticks(range(len(losses)), losses)
+    axes.set(title=f"{metric.title} on the test split: {dataset}, {model}", xlabel="strategy", ylabel="loss")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+@styled
+def curves(story: Story, dataset: str, model: str) -> Figure:
+    """Validation mIoU and training loss against iteration: mean over seeds in a band from least to greatest."""
+    strategies = axes_of(story)[1]
+    rows = of(story.curves, dataset, model)
+    panels = {"val_miou": "validation mIoU", "train_loss": "training loss"}
+    figure, grid = small_multiples(strategies, len(panels), height=2.1)
+    for strategy, column in zip(strategies, grid, strict=True):
+        column[0].set_title(strategy)
+        column[-1].set_xlabel("iteration")
+        for axes, quantity in zip(column, panels, strict=True):
+            axes.grid(True)
+            for loss, style in line_styles(story).items():
+                seeds = rows[(rows["strategy"] == strategy) & (rows["loss"] == loss)]
+                spread = seeds.groupby("iteration")[quantity].agg(["min", "mean", "max"])
+                axes.plot(spread.index, spread["mean"], markersize=3, linewidth=1.4, label=loss, **style)
+                axes.fill_between(spread.index, spread["min"], spread["max"], color=style["color"], alpha=0.15, lw=0)
+    for axes, label in zip(grid[0], panels.values(), strict=True):
+        axes.set_ylabel(label)
+    if rows["train_loss"].min() > 0 and rows["train_loss"].max() > 20 * rows["train_loss"].min():
+        for column in grid:
+            _logarithmic(column[1])
+    _legend(figure, grid[0][0], f"Learning curves: {dataset}, {model}")
+    return figure
+
+
+@styled
+def class_scores(story: Story, dataset: str, model: str) -> Figure:
+    """IoU of each class with its standard deviation over seeds, the class rarest in training on top."""
+    losses, strategies = axes_of(story)
+    rows = of(story.classes, dataset, model)
+    classes = rows.drop_duplicates("class_name").sort_values("train_frequency", kind="stable")
+    places = {name: place for place, name in enumerate(classes["class_name"])}
+    figure, grid = small_multiples(strategies, 1, height=0.9 + len(places) * (0.2 + 0.045 * len(losses)))
+    for strategy, (axes,) in zip(strategies, grid, strict=True):
+        axes.set(title=strategy, xlabel="IoU", xlim=(-0.03, 1.03), ylim=(len(places) - 0.5, -0.5))
+        axes.grid(True, axis="x")
+        axes.hlines(np.arange(len(places) - 1) + 0.5, 0, 1, colors="#dddddd", linewidth=0.8)
+        for (loss, style), shift in zip(line_styles(story).items(), np.linspace(-0.32, 0.32, len(losses)), strict=True):
+            each = rows[(rows["strategy"] == strategy) & (rows["loss"] == loss)].dropna(subset="iou")
+            height = each["class_name"].map(places).to_numpy(float) + shift * (len(losses) > 1)
+            axes.plot(each["iou"], height, **(style | {"linestyle": "none"}), markersize=4, label=loss)
+            std = each["iou_std"].fillna(0)
+            axes.hlines(height, each["iou"] - std, each["iou"] + std, colors=style["color"], linewidth=1)
+    labels = [f"{shortened(row.class_name)}  {100 * row.train_frequency:.2g} %" for row in classes.itertuples()]
+    for axes in {column[0].get_subplotspec().rowspan.start: column[0] for column in reversed(grid)}.values():
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylabel("class, share of train pixels")
+    _legend(figure, grid[0][0], f"IoU of each class, rarest first: {dataset}, {model}")
+    return figure
+
+
+def axes_of(story: Story) -> tuple[list[str], list[str]]:
+    """Losses and strategies in the order of params.yaml."""
+    return list(story.cells["loss"].unique()), list(story.cells["strategy"].unique())
+
+
+def of(table: pd.DataFrame, dataset: str, model: str) -> pd.DataFrame:
+    """The rows of one dataset and model."""
+    return table[(table["dataset"] == dataset) & (table["model"] == model)]
+
+
+def line_styles(story: Story) -> dict[str, dict[str, Any]]:
+    """How each loss is drawn: the control's in black, the others by colour and marker, and past six also by dashes."""
+    others = [loss for loss in axes_of(story)[0] if loss != story.control["loss"]]
+    kinds = itertools.cycle(zip(["-"] * len(LINES) + ["--"] * len(LINES), 2 * LINES, MARKERS, strict=True))
+    looks = {story.control["loss"]: ("-", BLACK, "X"), **dict(zip(others, kinds, strict=False))}
+    return {loss: dict(zip(("linestyle", "color", "marker"), looks[loss], strict=True)) for loss in axes_of(story)[0]}
+
+
+def small_multiples(names: list[str], rows: int, height: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a column of `rows` axes for each name, at most four side by side, and its axes by column."""
+    across = min(4, len(names))
+    blocks = -(-len(names) // across)
+    figure = Figure(figsize=(1.9 + 2.45 * across, 0.6 + height * rows * blocks), layout="constrained")
+    grid = figure.subplots(rows * blocks, across, sharex=True, sharey="row", squeeze=False)
+    columns = [list(grid[block * rows : (block + 1) * rows, place]) for block, place in np.ndindex(blocks, across)]
+    for column in columns[len(names) :]:
+        for axes in column:
+            axes.remove()
+    for column in columns[: len(names)]:
+        column[-1].tick_params(labelbottom=True)
+    return figure, columns[: len(names)]
+
+
+def ink(colour: Any) -> str:
+    """Black or white, whichever is easier to read on `colour` (relative luminance of WCAG 2)."""
+    channels = np.array(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
+
+
+def shortened(name: str) -> str:
+    return textwrap.shorten(name, 28, placeholder="…") if " " in name else name[:28]
+
+
+def _score(value: float, std: float, states: list[str]) -> str:
+    """`0.712 ± 0.010`, or why there is no number."""
+    unfinished = sorted({state.split()[0] for state in states} - {"finished"})
+    if np.isnan(value):
+        return "\n".join(unfinished) or "no score"
+    lines = [f"{value:.3f}", "" if np.isnan(std) else f"± {std:.3f}"]
+    return "\n".join(
+        [*filter(None, lines), *(f"{sum(s.startswith(kind) for s in states)} {kind}" for kind in unfinished)]
+    )
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _legend(figure: Figure, axes: Axes, title: str) -> None:
+    figure.suptitle(title, fontsize=11)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", title="loss", frameon=False)

@@ -1,0 +1,130 @@
+"""The report as one web page: no script, no network, its figures inside it and as files beside it."""
+
+import base64
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline.measure import figures
+from pipeline.measure.gallery import gallery
+from pipeline.measure.metrics import METRICS
+from pipeline.measure.story import Story
+from pipeline.measure.summary import missing, notes, readable_row, sentence
+from pipeline.measure.tables import EXPERIMENT
+from pipeline.plumbing.files import whole
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+class Picture(NamedTuple):
+    """A figure as it stands in the page."""
+
+    kind: str
+    alt: str
+    width: int
+    """In CSS pixels; the PNG has half as many again, for sharp screens and print."""
+    height: int
+    base64: str
+
+
+def write_page(directory: Path, story: Story) -> None:
+    """Write `directory/index.html` and `directory/figures/*.png`, all or nothing."""
+    with whole(directory) as part:
+        (part / "figures").mkdir(parents=True)
+        pictures = {dataset: list(_pictures(story, dataset, part / "figures")) for dataset in story.datasets}
+        (part / "index.html").write_text(render(story, pictures), encoding="utf-8")
+
+
+def render(story: Story, pictures: dict[str, list[Picture]]) -> str:
+    """The HTML of the page; everything that a person named is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE.name).render(
+        story=story,
+        metric=METRICS[story.primary],
+        metrics=METRICS,
+        chapters=[
+            {
+                "dataset": dataset,
+                "meta": meta,
+                "verdict": sentence(story, dataset),
+                "rows": leaderboard_rows(story, dataset),
+                "classes": class_rows(story, dataset),
+                "pictures": pictures[dataset],
+            }
+            for dataset, meta in story.datasets.items()
+        ],
+        states=story.cells["state"].str.split().str[0].value_counts(sort=False).to_dict(),
+        models=list(story.cells["model"].unique()),
+        missing=missing(story),
+        notes=notes(story),
+        settings=sorted({name for fit in story.fits.values() for name in fit}),
+        origin=origin(story.origins),
+    )
+
+
+def leaderboard_rows(story: Story, dataset: str) -> list[dict[str, str]]:
+    """The experiments of a dataset as text, best first, without empty columns and without an only model."""
+    ranked = story.leaderboard[story.leaderboard["dataset"] == dataset]
+    rows = [readable_row(row, story) for row in ranked.to_dict("records")]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    columns = columns if story.cells["model"].nunique() > 1 else [name for name in columns if name != "model"]
+    return [{name: row[name] for name in columns} for row in rows]
+
+
+def class_rows(story: Story, dataset: str) -> list[dict[str, Any]]:
+    """Experiments in the order of the leaderboard with the IoU of each class, the class rarest in training first."""
+    known = story.classes[story.classes["dataset"] == dataset].sort_values("train_frequency", kind="stable")
+    groups = dict(list(known.groupby(EXPERIMENT)))
+    ranked = story.leaderboard[EXPERIMENT].itertuples(index=False, name=None)
+    return [
+        {**dict(zip(EXPERIMENT, each, strict=True)), "scores": groups[each].to_dict("records")}
+        for each in ranked
+        if each in groups
+    ]
+
+
+def origin(origins: list[dict[str, Any]]) -> dict[str, str]:
+    """Where the trained cells come from: each different value once, and the time that all of them took."""
+    facts = pd.DataFrame(origins, columns=["device", "threads", "python", "git_commit"]).astype(str)
+    versions = pd.DataFrame([each["versions"] for each in origins])
+    several = {name: ", ".join(facts[name].unique()) or "–" for name in facts}
+    packages = {name: ", ".join(versions[name].dropna().unique()) for name in versions}
+    time = timedelta(seconds=round(sum(each["seconds"] for each in origins)))
+    return {"trained cells": str(len(origins)), "training time, all cells": f"{time} h", **several, **packages}
+
+
+def _pictures(story: Story, dataset: str, folder: Path) -> Iterator[Picture]:
+    """Draw the figures of a dataset, each to a file `KIND-DATASET-MODEL.png` and for the page."""
+    score = METRICS[story.primary].title
+    for model in story.cells["model"].unique():
+        place = f"{dataset}-{model}"
+        alt = f"Heat map of {score} by loss and strategy for {place}; the leaderboard has the numbers."
+        yield _picture("heatmap", alt, figures.heatmap(story, dataset, model), folder / f"heatmap-{place}.png")
+        if not figures.of(story.curves, dataset, model).empty:
+            alt = f"Validation mIoU and training loss of each loss against iteration, by strategy, for {place}."
+            yield _picture("curves", alt, figures.curves(story, dataset, model), folder / f"curves-{place}.png")
+        if not figures.of(story.classes, dataset, model).empty:
+            alt = f"IoU of each class, rarest first, by strategy and loss for {place}; the table below has the numbers."
+            yield _picture("classes", alt, figures.class_scores(story, dataset, model), folder / f"classes-{place}.png")
+        for number, shown in enumerate(each for each in story.gallery if each.dataset == dataset):
+            alt = f"Test image {shown.name} of {dataset}, its truth, and the prediction and errors of each experiment."
+            figure = gallery(shown, model, *figures.axes_of(story))
+            yield _picture("gallery", alt, figure, folder / f"gallery-{place}-{number}.png")
+
+
+def _picture(kind: str, alt: str, figure: Figure, file: Path) -> Picture:
+    drawn = figures.png(figure)
+    file.write_bytes(drawn)
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Picture(kind, alt, width, height, base64.b64encode(drawn).decode())

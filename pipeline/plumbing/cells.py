@@ -1,0 +1,43 @@
+"""Cells: one combination of dataset, model, loss, strategy and seed."""
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self
+
+AXES = ("dataset", "model", "loss", "strategy", "seed")
+NAME = re.compile(r"[a-z0-9_]+")  # DVC joins names by dashes: a dash or a dot in a name would lose or break cells
+
+
+class Cell(NamedTuple):
+    """One DVC stage `train@NAME`, one directory `models/NAME`, one MLflow run."""
+
+    dataset: str
+    model: str
+    loss: str
+    strategy: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, self))
+
+    @property
+    def stage(self) -> str:
+        return f"train@{self.name}"
+
+    @property
+    def experiment(self) -> tuple[str, str, str, str]:
+        """All axes but the seed: a row of the leaderboard."""
+        return self[:4]
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The cell named by a directory or stage. Raises ValueError if it is not a cell's name."""
+        dataset, model, loss, strategy, seed = name.removeprefix("train@").split("-")
+        return cls(dataset, model, loss, strategy, int(seed))
+
+
+def combinations(axes: Mapping[str, Iterable[str]]) -> list[Cell]:
+    """All cells of the axes, in the order of params.yaml."""
+    return [Cell(*names, int(seed)) for *names, seed in itertools.product(*(axes[axis] for axis in AXES))]

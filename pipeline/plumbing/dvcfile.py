@@ -1,0 +1,92 @@
+"""Finds mistakes in dvc.yaml that DVC would meet late or explain badly."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from pipeline.plumbing.cells import AXES
+from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.options import Options
+
+CODE = Path(__file__).parents[1]
+Paths = list[str | dict[str, Any]]  # each may carry flags
+
+
+class Stage(Options):
+    """The keys of a stage that this project uses, as https://dvc.org/doc/user-guide/project-structure names them."""
+
+    cmd: str
+    matrix: dict[str, str] = {}
+    deps: list[str] = []
+    outs: Paths = []
+    metrics: Paths = []
+    plots: Paths = []
+    params: list[Any] = []
+    desc: str = ""
+    frozen: bool = False
+    always_changed: bool = False
+
+
+class Pipeline(Options):
+    """The top of dvc.yaml."""
+
+    stages: dict[str, Any]
+    metrics: list[Any] = []
+    plots: list[Any] = []
+    params: list[Any] = []
+    vars: list[Any] = []
+
+
+def check_dvcfile(path: Path) -> None:
+    """Check keys, commands, matrix axes, and that every dependency exists or is written by a stage."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; run this in the root of the project.") from None
+    except (YAMLError, ValueError, OSError) as mistake:
+        raise UserError(f"{path}: not a pipeline: {getattr(mistake, 'problem', None) or mistake}.") from None
+    if not isinstance(content, dict) or not content.get("stages") or not isinstance(content["stages"], dict):
+        raise UserError(f"{path}: not a pipeline: it has no mapping 'stages'.")
+    pipeline = Pipeline.read(content, str(path))
+    stages = {name: Stage.read(block, f"{path}: stages.{name}") for name, block in pipeline.stages.items()}
+    outputs = {_path(out) for stage in stages.values() for out in [*stage.outs, *stage.metrics, *stage.plots]}
+    for name, stage in stages.items():
+        where = f"{path}: stages.{name}"
+        _check_command(stage.cmd, f"{where}.cmd")
+        _check_matrix(stage.matrix, f"{where}.matrix")
+        for dep in stage.deps:
+            if not Path(dep).exists() and not any(_within(dep, out) for out in outputs):
+                known = did_you_mean(dep, outputs)
+                raise UserError(f"{where}.deps: '{dep}' does not exist and no stage writes it. {known}")
+
+
+def _check_command(command: str, where: str) -> None:
+    found = re.match(r"python -m ([\w.]+)", command)
+    if not found:
+        raise UserError(f"{where}: must start with `python -m pipeline.`, not {command!r}.")
+    known = {f"pipeline.{file.stem}" for file in CODE.glob("[a-z]*.py")}
+    if found[1] not in known:
+        raise UserError(f"{where}: no module '{found[1]}'. {did_you_mean(found[1], known)}")
+
+
+def _check_matrix(matrix: dict[str, str], where: str) -> None:
+    """Axes take their values from `axes` of params.yaml, all five in the order that names cells."""
+    for axis, values in matrix.items():
+        if axis not in AXES:
+            raise UserError(f"{where}: unknown axis '{axis}'. {did_you_mean(axis, AXES)}")
+        if values != f"${{axes.{axis}}}":
+            raise UserError(f"{where}.{axis}: must be ${{axes.{axis}}}, not {values!r}.")
+    if len(matrix) > 1 and tuple(matrix) != AXES:
+        raise UserError(f"{where}: cells are named by {', '.join(AXES)} in this order, not by {', '.join(matrix)}.")
+
+
+def _path(entry: str | dict[str, Any]) -> str:
+    """The path of an output, with or without flags."""
+    return entry if isinstance(entry, str) else next(iter(entry))
+
+
+def _within(path: str, other: str) -> bool:
+    """Whether one of the two paths lies in the other or is it."""
+    return Path(path).is_relative_to(other) or Path(other).is_relative_to(path)

@@ -1,0 +1,107 @@
+"""params.yaml as typed objects."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field
+from ruamel.yaml import YAML, YAMLError
+
+from pipeline.plumbing.cells import AXES, NAME
+from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.options import Options
+
+
+class Control(Options):
+    """The experiment that every claim is a difference from."""
+
+    loss: str = "cross_entropy"
+    strategy: str = "none"
+
+
+class Report(Options):
+    """The block `report`."""
+
+    control: Control = Control()
+    primary_metric: str = "miou"
+    """Sorts the leaderboard; any metric of `pipeline/measure/metrics.py`."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Of every interval."""
+
+
+class Eval(Options):
+    """The block `eval`."""
+
+    batch_size: int = Field(default=32, ge=1)
+    gallery: int = Field(default=4, ge=0, le=20)
+    """Test images per dataset whose predictions are kept for the gallery of the report."""
+
+
+class Params(NamedTuple):
+    """The blocks of params.yaml: axes and fit as they stand there, to be resolved by `check`; the others typed."""
+
+    axes: dict[str, dict[str, Any]]
+    """Per axis its entries; for `seed` the seeds as text, with None."""
+    fit: dict[str, Any]
+    eval: Eval
+    report: Report
+
+
+def read_params(path: Path) -> Params:
+    """Read and check the outer form of `path`: its blocks, axes, names and seeds. Raises UserError."""
+    blocks = _mapping(_load(path), str(path), {"axes", "fit"}, {"eval", "report"})
+    axes = _mapping(blocks["axes"], f"{path}: axes", set(AXES), set())
+    axes = {axis: _entries(axes[axis], axis, f"{path}: axes.{axis}") for axis in AXES}
+    return Params(
+        axes=axes,
+        fit=_mapping(blocks["fit"], f"{path}: fit", set(), None),
+        eval=Eval.read(blocks.get("eval"), f"{path}: eval"),
+        report=Report.read(blocks.get("report"), f"{path}: report"),
+    )
+
+
+def _load(path: Path) -> Any:
+    """The file as DVC reads it: YAML 1.2, in which 1e-3 is a number and `no` is a word."""
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: missing; presets/ holds files to start from, as in `cp presets/digits.yaml {path}`."
+        ) from None
+    except (YAMLError, ValueError, OSError) as mistake:  # ValueError: a date such as 2001-99-99, or no UTF-8
+        mark = getattr(mistake, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        problem = getattr(mistake, "problem", None) or str(mistake).splitlines()[0]
+        raise UserError(f"{place}: not valid YAML: {problem}.") from None
+
+
+def _mapping(block: Any, where: str, required: set[str], optional: set[str] | None) -> dict[str, Any]:
+    """`block` as a mapping that has the required keys and no others than these and the optional ones (None: any)."""
+    if not isinstance(block, dict):
+        raise UserError(f"{where}: must be a mapping, not {block!r}.")
+    for key in block:
+        if optional is not None and key not in required | optional:
+            raise UserError(f"{where}: unknown key '{key}'. {did_you_mean(str(key), required | optional)}")
+    for key in sorted(required - block.keys()):
+        raise UserError(f"{where}: '{key}' is missing.")
+    return block
+
+
+def _entries(block: Any, axis: str, where: str) -> dict[str, Any]:
+    """The entries of one axis by name. Seeds are a list of numbers; all other axes are mappings."""
+    if axis == "seed":
+        return dict.fromkeys(map(str, _seeds(block, where)))
+    if not isinstance(block, dict) or not block:
+        raise UserError(f"{where}: must be a mapping with at least one entry, such as `{{name: {{}}}}`, not {block!r}.")
+    for name in block:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise UserError(f"{where}: the name {name!r} may hold lower-case letters, digits and _ only.")
+    return block
+
+
+def _seeds(block: Any, where: str) -> list[int]:
+    good = isinstance(block, list) and block and all(type(seed) is int and 0 <= seed < 2**31 for seed in block)
+    if not good or len(set(block)) < len(block):
+        raise UserError(
+            f"{where}: must be a list of different whole numbers from 0 to 2^31 - 1, as [0, 1, 2], not {block!r}."
+        )
+    return block

@@ -1,0 +1,28 @@
+"""The plan: what `check` decided, one small file per stage and axis value, which DVC's stages depend on."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.plumbing.cells import Cell
+from pipeline.plumbing.files import digest, read_json
+
+PLAN = Path("data/plan")
+RAW, ARCHIVES, PREPARED = Path("data/raw"), Path("data/archives"), Path("data/prepared")
+MODELS = Path("models")
+COUNTS, PREDICTIONS = Path("results/counts"), Path("results/predictions")
+
+
+def read_plan(*place: str) -> Any:
+    """The content of `data/plan/PLACE.json`."""
+    return read_json(PLAN.joinpath(*place[:-1], f"{place[-1]}.json"))
+
+
+def read_cell_plan(cell: Cell) -> dict[str, Any]:
+    """All that training a cell depends on but the data: resolved options and code digests per axis, and the seed."""
+    axes = {axis: read_plan("train", axis, getattr(cell, axis)) for axis in ("dataset", "model", "loss", "strategy")}
+    return {**axes, "code": read_plan("train", "code"), "seed": cell.seed}
+
+
+def fingerprint(cell_plan: dict[str, Any], data_digest: str) -> str:
+    """One digest of everything a trained cell depends on."""
+    return digest([cell_plan, data_digest])

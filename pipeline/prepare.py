@@ -1,0 +1,173 @@
+"""Stage `prepare`: turn one dataset into plain arrays of one size and measure its train split.
+
+`data/prepared/DATASET/` then holds, for train, val and test, `SPLIT_images.npy` (n h w 3, uint8) and `SPLIT_masks.npy`
+(n h w, uint8: class index or 255), and what strategies and the report need to know of them: `train_class_pixels.npy`
+(n classes, int64), `names.json`, `meta.json`, `about.json`, `class_frequencies.csv` and `samples.png`. Every statistic
+is of the train split alone.
+"""
+
+import argparse
+import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.measure.sample_figure import draw_samples
+from pipeline.plumbing import plugins
+from pipeline.plumbing.errors import UserError, run_stage
+from pipeline.plumbing.files import digest, file_digest, whole, write_csv, write_json
+from pipeline.plumbing.labels import IGNORE
+from pipeline.plumbing.plan import PREPARED, RAW, read_plan
+
+COLUMNS = ("class", "pixels", "pixel_frequency", "images", "image_frequency")
+LEVELS = np.arange(256) / 255  # the values of a uint8 channel in 0..1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Turn one downloaded dataset into arrays.")
+    parser.add_argument("dataset", help="a key of axes.dataset in params.yaml")
+    key = parser.parse_args().dataset
+    described = read_plan("prepare", key)["dataset"]
+    dataset = plugins.restore("datasets", described, f"axes.dataset.{key}")
+    with whole(PREPARED / key) as out:
+        prepare(dataset, {"dataset": key, "kind": described["kind"]}, RAW / key, out)
+
+
+def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) -> None:
+    """Fill the new directory `out` from the downloaded `raw`. `identity` goes into `meta.json` as it is."""
+    samples = find_samples(dataset, raw)
+    out.mkdir(parents=True)
+    check_space(out, dataset.size, samples)
+    faults = [fault for split in SPLITS for fault in convert(dataset, split, samples[split], out)]
+    if faults:
+        raise UserError(f"{raw}: {len(faults)} samples cannot be used:\n" + listed(faults, separator="\n"))
+    for split in SPLITS:
+        if (np.load(out / f"{split}_masks.npy", mmap_mode="r") == IGNORE).all():
+            raise UserError(f"{raw}: no pixel of the split {split} has a class, so there is nothing to judge by.")
+    names = {split: [str(sample) for sample in samples[split]] for split in SPLITS}
+    images, masks = (np.load(out / f"train_{what}.npy", mmap_mode="r") for what in ("images", "masks"))
+    class_pixels = count_classes(masks, len(dataset.classes))
+    np.save(out / "train_class_pixels.npy", class_pixels)
+    frequencies = class_frequencies(dataset.classes, class_pixels)
+    write_csv(out / "class_frequencies.csv", frequencies, COLUMNS)
+    write_json(out / "names.json", names)
+    write_json(out / "about.json", {"license": dataset.license, "citation": dataset.citation})
+    statistics = {
+        "pixel_frequency": [row["pixel_frequency"] for row in frequencies],
+        "image_frequency": [row["image_frequency"] for row in frequencies],
+        "ignored_share": 1 - class_pixels.sum().item() / masks.size,
+        **channel_statistics(images),
+    }
+    write_json(out / "meta.json", identity | describe(dataset, names, out) | statistics)
+    draw_samples(images, masks, class_pixels, dataset.classes, out / "samples.png")
+    print_table(frequencies, statistics["ignored_share"])
+
+
+def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
+    """The samples of each split. Raises UserError for an empty split and for a sample that is in two places."""
+    samples = dataset.samples(raw)
+    if empty := [split for split in SPLITS if not samples[split]]:
+        raise UserError(f"{raw}: no samples in the split {listed(empty)}. Every split needs at least one.")
+    names = [str(sample) for split in SPLITS for sample in samples[split]]
+    if twice := sorted({name for name, times in Counter(names).items() if times > 1}):
+        raise UserError(f"{raw}: named more than once in the splits: {listed(twice)}.")
+    return samples
+
+
+def check_space(out: Path, size: tuple[int, int], samples: dict[str, list[Any]]) -> None:
+    """Raise UserError if the arrays will not fit: a write to a mapped file on a full disk would kill the process."""
+    needed = sum(map(len, samples.values())) * size[0] * size[1] * 4
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise UserError(f"{out.parent}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Make room there.")
+
+
+def convert(dataset: Dataset, split: str, samples: list[Any], out: Path) -> list[str]:
+    """Write the images and masks of one split, and return what is wrong with samples that cannot be used."""
+    shape = (len(samples), *dataset.size)
+    images = np.lib.format.open_memmap(out / f"{split}_images.npy", "w+", np.uint8, (*shape, 3))
+    masks = np.lib.format.open_memmap(out / f"{split}_masks.npy", "w+", np.uint8, shape)
+    with ThreadPoolExecutor() as pool:
+        faults = pool.map(partial(convert_sample, dataset), samples, images, masks)
+        # disable=None: no bar where stderr is no terminal
+        return [fault for fault in tqdm(faults, split, len(samples), disable=None) if fault]
+
+
+def convert_sample(dataset: Dataset, sample: Any, image_out: np.ndarray, mask_out: np.ndarray) -> str | None:
+    """Fill the two arrays with one sample at its new size, or return what is wrong with it."""
+    try:
+        image, mask = dataset.load(sample)
+        if image.shape != (*mask.shape, 3):
+            raise ValueError(f"image of {image.shape[:2]} and mask of {mask.shape} pixels (height, width).")
+        if unknown := set(np.unique(mask).tolist()) - {*range(len(dataset.classes)), IGNORE}:
+            raise ValueError(f"mask values {listed(sorted(unknown))} are no class and not {IGNORE}.")
+    except (OSError, ValueError) as error:
+        return f"{sample}: {error}"
+    image_out[:] = resized(image, mask_out.shape, Image.Resampling.BILINEAR)
+    mask_out[:] = resized(mask, mask_out.shape, Image.Resampling.NEAREST)
+    return None
+
+
+def resized(pixels: np.ndarray, size: tuple[int, int], method: Image.Resampling) -> np.ndarray:
+    """`pixels` at height and width `size`; Pillow's bilinear averages over all pixels when it makes smaller."""
+    return pixels if pixels.shape[:2] == size else np.asarray(Image.fromarray(pixels).resize(size[::-1], method))
+
+
+def count_classes(masks: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels of each class in each mask, `n classes`; ignored pixels are not counted."""
+    return np.stack([np.bincount(mask.ravel(), minlength=IGNORE + 1)[:classes] for mask in masks])
+
+
+def class_frequencies(classes: list[str], class_pixels: np.ndarray) -> list[dict[str, Any]]:
+    """A row for each class, as in `class_frequencies.csv`. Raises UserError if a class has no pixel."""
+    pixels, images = class_pixels.sum(0), (class_pixels > 0).sum(0)
+    if absent := [name for name, count in zip(classes, pixels, strict=True) if count == 0]:
+        raise UserError(
+            f"no pixel of the train split is of class {listed(absent)}, which therefore cannot be learned. "
+            "Check the values in the masks, remove the class, or split so that train has some of it."
+        )
+    shares = pixels / pixels.sum(), images / len(class_pixels)
+    columns = (classes, pixels.tolist(), shares[0].tolist(), images.tolist(), shares[1].tolist())
+    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def channel_statistics(images: np.ndarray) -> dict[str, list[float]]:
+    """Mean and standard deviation of each channel in 0..1, from exact counts of its 256 levels."""
+    counts = sum(np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)]) for image in images)
+    shares = counts / counts.sum(1, keepdims=True)
+    mean = shares @ LEVELS
+    variance = (shares * (LEVELS - mean[:, None]) ** 2).sum(1)
+    std = np.maximum(np.sqrt(variance), LEVELS[1])  # a channel may be constant
+    return {"mean": mean.tolist(), "std": std.tolist()}
+
+
+def describe(dataset: Dataset, names: dict[str, list[str]], out: Path) -> dict[str, Any]:
+    """What `meta.json` says of the whole dataset; the digest is one of all arrays and class names."""
+    arrays = {path.name: file_digest(path) for path in out.glob("*.npy")}
+    return {
+        "classes": dataset.classes,
+        "image_size": list(dataset.size),
+        "ignore_index": IGNORE,
+        "counts": {split: len(names[split]) for split in SPLITS},
+        "digest": digest({"arrays": arrays, "classes": dataset.classes}),
+    }
+
+
+def print_table(frequencies: list[dict[str, Any]], ignored_share: float) -> None:
+    """The class frequencies of the train split."""
+    width = max(len(name) for name in ("class", *(row["class"] for row in frequencies)))
+    print(f"{'class':{width}}  % of pixels  % of images")
+    for row in frequencies:
+        print(f"{row['class']:{width}}  {row['pixel_frequency']:>11.2%}  {row['image_frequency']:>11.2%}")
+    print(f"{ignored_share:.2%} of the train pixels are ignored.")
+
+
+if __name__ == "__main__":
+    run_stage(main)

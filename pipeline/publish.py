@@ -1,0 +1,172 @@
+"""Stage `publish`: makes MLflow show exactly what the files say.
+
+One experiment per dataset; a run per cell, found by its fingerprint and completed if it exists; a summary run per loss
+and strategy. Runs that no longer belong to params.yaml stay, marked as superseded. Doing it twice changes nothing, and
+after `mlflow.db` is deleted it brings everything back: `make publish`.
+"""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from pipeline.measure.cell_figures import learning_curve, predictions
+from pipeline.measure.metrics import METRICS
+from pipeline.measure.tables import CELL, EXPERIMENT
+from pipeline.plumbing.cells import Cell, combinations
+from pipeline.plumbing.errors import run_stage
+from pipeline.plumbing.files import digest, file_digest, read_json
+from pipeline.plumbing.plan import MODELS, PREDICTIONS, PREPARED, read_plan
+from pipeline.plumbing.tracking import KEY, Store, cell_tags, failures_explained, tracking_uri
+
+RESULTS = Path("results")
+
+
+def main() -> None:
+    plan = read_plan("report")
+    cells, board = (_table(RESULTS / f"{name}.csv") for name in ("cells", "leaderboard"))
+    with failures_explained():
+        store = Store()
+        for dataset in plan["axes"]["dataset"]:
+            experiment = store.experiment(dataset, note=_note(dataset, plan["primary_metric"]))
+            of_dataset = (table[table["dataset"] == dataset] for table in (cells, board))
+            publish_dataset(store, experiment, plan, *of_dataset)
+    print(f"MLflow at {tracking_uri()} shows what results/ says.")
+
+
+def publish_dataset(
+    store: Store, experiment: str, plan: dict[str, Any], cells: pd.DataFrame, board: pd.DataFrame
+) -> None:
+    """Make one experiment show the cells and summaries of its dataset, and nothing else as current."""
+    runs = {run.data.tags[KEY]: run for run in store.runs(experiment) if KEY in run.data.tags}
+    trained = [cell for cell in combinations(plan["axes"]) if (MODELS / cell.name / "cell.json").is_file()]
+    scores = {Cell(*(row[axis] for axis in CELL)): _known(row, METRICS) for row in cells.to_dict("records")}
+    current, ended = set(), {}
+    for cell in tqdm([cell for cell in trained if cell in scores], unit="run", dynamic_ncols=True, disable=None):
+        current.add(publish_cell(store, experiment, runs, cell, scores[cell]))
+        ended[cell.experiment] = max(_ended(cell), ended.get(cell.experiment, 0))
+    for row in board.to_dict("records"):
+        if (names := tuple(row[axis] for axis in EXPERIMENT)) in ended:
+            current.add(publish_summary(store, experiment, runs, row, ended[names]))
+    for key in runs.keys() - current:
+        store.describe(runs[key], {"state": "superseded"}, {})
+
+
+def publish_cell(store: Store, experiment: str, runs: dict[str, Any], cell: Cell, scores: dict[str, float]) -> str:
+    """Make or complete the run of a cell, and return its key. A run that shows these files already is left alone."""
+    directory = MODELS / cell.name
+    facts, origin = read_json(directory / "cell.json"), read_json(directory / "provenance.json")
+    stored = PREDICTIONS / f"{cell.name}.npz"
+    shown = file_digest(stored) if stored.is_file() else None
+    content, key = digest([facts, origin, scores, shown, read_plan("publish")]), facts["fingerprint"]
+    run = _reusable(store, runs.get(key), content)
+    if run and run.data.tags.get("content") == content:
+        store.describe(run, {"state": "current"}, {})
+        return key
+    run = run or store.start(experiment, cell.name, origin["started"])
+    tags = {**cell_tags(facts), "status": facts["status"], "git.commit": origin["git_commit"], "state": "current"}
+    store.describe(run, tags, cell_params(facts, origin))
+    ended = _ended(cell)
+    last_step = facts["plan"]["dataset"]["fit"]["iterations"]
+    finals = {f"test/{name}": value for name, value in scores.items()}
+    cost = {"cost/seconds": origin["seconds"], "cost/images_per_second": origin["images_per_second"]}
+    last = [(name, value, last_step, ended) for name, value in (finals | cost).items()]
+    store.complete(run, [*_curve(directory, facts["classes"], origin), *last])
+    about = read_json(PREPARED / cell.dataset / "about.json")
+    store.add_dataset(run, cell.dataset, facts["data_digest"], about["citation"])
+    add_files(store, run, cell, facts["classes"])
+    store.finish(run, ended, "FINISHED" if facts["status"] == "finished" else "FAILED")
+    store.describe(run, {"content": content}, {})  # last: an interrupted publication is done again
+    return key
+
+
+def publish_summary(store: Store, experiment: str, runs: dict[str, Any], row: dict[str, Any], at: float) -> str:
+    """Make or complete the run that shows mean, standard deviation and interval over the seeds of one experiment."""
+    names = {axis: row[axis] for axis in EXPERIMENT}
+    key = digest({name: str(value) for name, value in row.items()})
+    run = runs.get(key) or store.start(
+        experiment, f"{row['model']} · {row['loss']} · {row['strategy']} · all seeds", at
+    )
+    store.describe(run, {"kind": "summary", KEY: key, "state": "current", **names}, {**names, "n": row["n"]})
+    numbers = _known(row, [name for name in row if name not in names])
+    store.complete(run, [(f"test/{name}", value, 0, at) for name, value in numbers.items()])
+    store.finish(run, at)
+    return key
+
+
+def cell_params(facts: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
+    """Flat params, numbers as numbers: the axes, then every resolved option as `loss.gamma` or `fit.lr`."""
+    plan, flat = facts["plan"], dict(facts["cell"])
+    blocks = {"model": plan["model"], "loss": plan["loss"], "strategy": plan["strategy"], "fit": plan["dataset"]["fit"]}
+    for block, options in blocks.items():
+        flat |= {f"{block}.{key}": value for key, value in options.items() if key != "code"}
+    return flat | {"device": origin["device"], "threads": origin["threads"]}
+
+
+def add_files(store: Store, run: Any, cell: Cell, classes: list[str]) -> None:
+    """Log the directory of the cell with its model, and pictures of the learning curve and of sample predictions."""
+    directory, stored = MODELS / cell.name, PREDICTIONS / f"{cell.name}.npz"
+    store.add_files(run, directory)
+    with tempfile.TemporaryDirectory() as folder:
+        learning_curve(pd.read_csv(directory / "history.csv")).savefig(Path(folder, "learning_curve.png"))
+        shown = np.load(stored) if stored.is_file() else {"positions": []}
+        if len(shown["positions"]):
+            images, truths = (
+                np.load(PREPARED / cell.dataset / f"test_{kind}.npy", mmap_mode="r")[shown["positions"]]
+                for kind in ("images", "masks")
+            )
+            predictions(images, truths, shown["masks"], classes).savefig(Path(folder, "predictions.png"))
+        store.add_files(run, Path(folder))
+
+
+def _ended(cell: Cell) -> float:
+    origin = read_json(MODELS / cell.name / "provenance.json")
+    return origin["started"] + origin["seconds"]
+
+
+def _reusable(store: Store, run: Any, content: str) -> Any:
+    """The run, unless it shows other files: what MLflow has logged cannot be changed, so that run is replaced."""
+    if run and run.data.tags.get("content", content) != content:
+        store.delete(run)
+        return None
+    return run
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table of the report; names stay text, also such as 2024 or nan."""
+    return pd.read_csv(path, dtype=dict.fromkeys(EXPERIMENT, str), keep_default_na=False, na_values=[""])
+
+
+def _curve(directory: Path, classes: list[str], origin: dict[str, Any]) -> list[tuple[str, float, int, float]]:
+    """Points of the validations: key, value, step, time. MLflow refuses some signs in a key, so classes lose them."""
+    plain = [re.sub(r"[^\w -]", "_", name) for name in classes]
+    if len(set(plain)) < len(plain):
+        plain = [f"{index} {name}" for index, name in enumerate(plain)]
+    keys = {f"val_iou/{name}": f"val/iou/{safe}" for name, safe in zip(classes, plain, strict=True)}
+    history = pd.read_csv(directory / "history.csv")
+    history = history.rename(columns={"train_loss": "train/loss", "val_miou": "val/miou", **keys})
+    points = []
+    for row, at in zip(history.to_dict("records"), origin["validated"], strict=True):
+        step = int(row.pop("iteration"))
+        points += [(key, value, step, at) for key, value in _known(row, row).items()]
+    return points
+
+
+def _known(row: dict[str, Any], names: Any) -> dict[str, float]:
+    """The named numbers of a row that are not NaN."""
+    return {name: float(row[name]) for name in names if not pd.isna(row[name])}
+
+
+def _note(dataset: str, primary: str) -> str:
+    return (
+        f"Every loss and strategy on **{dataset}**. Runs with tag `kind` = *cell* are single trainings, *summary* the "
+        f"mean over seeds. Filter `tags.state = 'current' and tags.kind = 'summary'`, sort by `test/{primary}`."
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

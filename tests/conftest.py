@@ -1,0 +1,76 @@
+"""What several folders of tests use."""
+
+import functools
+import http.server
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.miniature import Miniature
+
+REAL_DATA = Path(__file__).parents[1].parent / "shared" / "datasets"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The directory of real archives beside the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real archives in {REAL_DATA}")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def real_archives(real_data: Path) -> Iterator[str]:
+    """Address of a local HTTP server for the real archives."""
+    handler = functools.partial(_Quiet, directory=str(real_data))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def run_stages() -> Callable[..., Path]:
+    """A function that runs stages on one entry of `axes.dataset` in a directory and returns where the arrays lie."""
+    from pipeline import download, prepare
+    from pipeline.plumbing import plugins
+    from pipeline.plumbing.files import write_json
+    from pipeline.plumbing.plan import PLAN, PREPARED
+
+    def run(root: Path, key: str, block: dict[str, Any], stages: tuple[str, ...] = ("download", "prepare")) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(root)
+            patch.setattr(sys, "argv", ["stage", key])
+            described = plugins.build("datasets", key, block, f"params.yaml: axes.dataset.{key}").described()
+            write_json(PLAN / "dataset" / f"{key}.json", described)
+            write_json(PLAN / "prepare" / f"{key}.json", {"dataset": described | {"archives": []}})
+            for stage in stages:
+                {"download": download, "prepare": prepare}[stage].main()
+        return root / PREPARED / key
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    """The smoke preset, run to its end by `dvc repro`; tests must not change it."""
+    made = Miniature.create(tmp_path_factory.mktemp("finished") / "work")
+    made.dvc("repro")
+    return made
+
+
+@pytest.fixture
+def workspace(finished: Miniature, tmp_path: Path) -> Miniature:
+    """A copy of the finished workspace, to be edited."""
+    return finished.copy(tmp_path / "work")

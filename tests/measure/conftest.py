@@ -1,0 +1,172 @@
+"""Stories for the tests of the report, made of synthetic counts by the functions that the report itself uses."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.measure.story import Shown, Story
+from pipeline.measure.tables import Judged, cell_table, class_table, difference_table, leaderboard
+from pipeline.plumbing.cells import Cell, combinations
+from pipeline.plumbing.labels import IGNORE
+
+CLASSES = {
+    "digits": ["background", "zero", "one", "two", "three"],
+    "streets": [
+        "sky & cloud",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree <tall>",
+        "sign",
+        "fence",
+        "car",
+        "$walker$",
+    ],
+}
+FREQUENCIES = {
+    "digits": [0.9, 0.06, 0.025, 0.011, 0.004],
+    "streets": [0.17, 0.25, 0.01, 0.3, 0.06, 0.12, 0.012, 0.013, 0.06, 0.005],
+}
+FIT = {"iterations": 1200, "batch_size": 16, "optimizer": "adamw", "lr": 0.003, "schedule": "cosine"}
+ORIGIN = {
+    "seconds": 61.5,
+    "device": "cpu: x86_64",
+    "threads": 2,
+    "python": "3.12.1",
+    "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+    "git_commit": "0123abc",
+}
+
+
+@pytest.fixture(scope="session")
+def tell():
+    """`tell(axes, unfinished)`: a story; `unfinished` gives the states of the cells that did not finish."""
+    return make_story
+
+
+@pytest.fixture(scope="session")
+def story() -> Story:
+    """Two datasets, three losses under three strategies, three seeds; one cell diverged and one is missing."""
+    return make_story(
+        axes_of(3, 3, 3),
+        {
+            Cell("digits", "unet_tiny", "dice", "class_weights", 1): "diverged at iteration 480",
+            Cell("streets", "unet_tiny", "focal", "oversample", 2): "missing",
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def one_seed() -> Story:
+    """One loss, one strategy and one seed, finished."""
+    return make_story(axes_of(1, 1, 1))
+
+
+@pytest.fixture(scope="session")
+def nothing_finished() -> Story:
+    """What the report shows before any cell is trained."""
+    axes = axes_of(2, 2, 2)
+    return make_story(axes, dict.fromkeys(combinations(axes), "missing"))
+
+
+@pytest.fixture(scope="session")
+def sizes():
+    """`sizes(losses, strategies, seeds)`: axes with that many entries."""
+    return axes_of
+
+
+def axes_of(losses: int, strategies: int, seeds: int) -> dict[str, list[str]]:
+    some_losses = ["cross_entropy", "dice", "focal", *(f"focal_tversky_{i}" for i in range(9))]
+    some_strategies = ["none", "class_weights", "oversample", *(f"rare_augment_{i}" for i in range(5))]
+    return {
+        "dataset": list(CLASSES),
+        "model": ["unet_tiny"],
+        "loss": some_losses[:losses],
+        "strategy": some_strategies[:strategies],
+        "seed": [str(seed) for seed in range(seeds)],
+    }
+
+
+def make_story(axes: dict[str, list[str]], unfinished: dict[Cell, str] | None = None) -> Story:
+    rng = np.random.default_rng(0)
+    judged = {}
+    for cell in combinations(axes):
+        state = (unfinished or {}).get(cell, "finished")
+        counts = synthetic_counts(cell, axes, rng) if state == "finished" else None
+        judged[cell] = Judged(state, CLASSES[cell.dataset], counts)
+    cells, control = cell_table(judged), {"loss": "cross_entropy", "strategy": "none"}
+    trained = [cell for cell in judged if judged[cell].state != "missing"]
+    return Story(
+        primary="miou",
+        confidence=0.95,
+        control=control,
+        datasets={name: meta(name) for name in axes["dataset"]},
+        fits={cell.dataset: {**FIT, "checkpoint": "best_validation_miou"} for cell in trained},
+        cells=cells,
+        leaderboard=leaderboard(cells, "miou", 0.95),
+        differences=difference_table(cells, "miou", control, 0.95),
+        classes=class_table(judged, FREQUENCIES, 0.95),
+        curves=synthetic_curves(trained, axes, rng),
+        gallery=[shown(name, number, trained, rng) for name in axes["dataset"] for number in range(2)]
+        if trained
+        else [],
+        origins=[ORIGIN for _ in trained],
+    )
+
+
+def quality(cell: Cell, axes: dict[str, list[str]]) -> float:
+    """Later losses and strategies are a little better."""
+    return 0.80 + 0.015 * axes["loss"].index(cell.loss) + 0.01 * axes["strategy"].index(cell.strategy)
+
+
+def synthetic_counts(cell: Cell, axes: dict[str, list[str]], rng: np.random.Generator) -> np.ndarray:
+    """Counts `12 c 4`, worse for rare classes."""
+    frequency = np.array(FREQUENCIES[cell.dataset])
+    support = rng.multinomial(4096, frequency / frequency.sum(), size=12)
+    recall = np.clip(quality(cell, axes) + 0.06 * np.log10(frequency) + rng.normal(0, 0.004), 0.05, 0.99)
+    tp = rng.binomial(support, recall)
+    fp = rng.binomial(support, 0.9 * (1 - recall))
+    return np.stack([tp, fp, support - tp, 4096 - support - fp], axis=-1)
+
+
+def synthetic_curves(cells: list[Cell], axes: dict[str, list[str]], rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for cell, step in itertools.product(cells, range(1, 6)):
+        scale = {"cross_entropy": 1.2, "dice": 0.6}.get(cell.loss, 0.08)
+        loss = scale * (0.15 + np.exp(-step)) * rng.uniform(0.9, 1.1)
+        miou = quality(cell, axes) * (1 - np.exp(-0.8 * step)) - rng.uniform(0.1, 0.14)
+        rows.append({**cell._asdict(), "iteration": 240 * step, "lr": 0.003, "train_loss": loss, "val_miou": miou})
+    return pd.DataFrame(rows, columns=[*Cell._fields, "iteration", "lr", "train_loss", "val_miou"])
+
+
+def meta(dataset: str) -> dict:
+    return {
+        "classes": CLASSES[dataset],
+        "pixel_frequency": FREQUENCIES[dataset],
+        "counts": {"train": 200, "val": 60, "test": 12},
+        "digest": f"digest-of-{dataset}",
+        "license": "CC BY 4.0",
+        "citation": "Someone & Other (2020). A data set.",
+    }
+
+
+def shown(dataset: str, number: int, cells: list[Cell], rng: np.random.Generator) -> Shown:
+    """Discs of every class on the first one, and a void border; each experiment misses some more of them."""
+    classes = CLASSES[dataset]
+    y, x = np.mgrid[:48, :64]
+    truth = np.zeros((48, 64), np.uint8)
+    centres = rng.uniform((8, 8), (40, 56), size=(len(classes), 2))
+    discs = [(y - row) ** 2 + (x - column) ** 2 < 50 for row, column in centres]
+    for index, disc in enumerate(discs[1:], start=1):
+        truth[disc] = index
+    experiments = {cell.experiment: cell for cell in reversed(cells) if cell.dataset == dataset}
+    predictions = {}
+    for cell in reversed(experiments.values()):
+        moved = np.roll(truth, rng.integers(-3, 4, size=2), axis=(0, 1))
+        predictions[cell] = np.where(rng.random(truth.shape) < 0.02, rng.integers(len(classes)), moved).astype(np.uint8)
+    image = np.stack([(60 + 18 * truth + c * 20 + rng.integers(0, 30, truth.shape)) % 256 for c in range(3)], axis=-1)
+    truth[:2] = truth[:, -2:] = IGNORE
+    return Shown(dataset, f"test_{number:03d}.png", image.astype(np.uint8), truth, classes, predictions)

@@ -1,0 +1,69 @@
+"""Figures of every size are drawn without a warning, and colours keep their promises."""
+
+import numpy as np
+import pytest
+
+from pipeline.measure import figures
+from pipeline.measure.colours import VOID, WRONG, class_colours, painted
+from pipeline.measure.gallery import errors, gallery
+from pipeline.plumbing.cells import Cell
+from pipeline.plumbing.labels import IGNORE
+
+
+@pytest.mark.parametrize("draw", [figures.heatmap, figures.curves, figures.class_scores])
+@pytest.mark.parametrize(("losses", "strategies", "seeds"), [(12, 1, 2), (1, 5, 1), (4, 6, 2)])
+def test_every_size_is_drawn(tell, sizes, draw, losses, strategies, seeds):
+    story = tell(sizes(losses, strategies, seeds))
+    assert figures.png(draw(story, "streets", "unet_tiny")).startswith(b"\x89PNG")
+
+
+def test_equal_figures_give_equal_bytes(story):
+    one, other = (figures.png(figures.heatmap(story, "digits", "unet_tiny")) for _ in range(2))
+    assert one == other
+    assert b"matplotlib" not in one
+
+
+def test_heatmap_says_what_did_not_finish(tell, sizes):
+    diverged, missing = (Cell("digits", "unet_tiny", "cross_entropy", "class_weights", seed) for seed in (0, 1))
+    story = tell(sizes(1, 2, 2), {diverged: "diverged at iteration 3", missing: "missing"})
+    texts = [text.get_text() for text in figures.heatmap(story, "digits", "unet_tiny").axes[0].texts]
+    assert texts[1] == "diverged\nmissing"
+
+
+def test_control_is_black_and_no_two_losses_look_alike(tell, sizes):
+    styles = figures.line_styles(tell(sizes(12, 1, 1)))
+    assert styles["cross_entropy"]["color"] == figures.BLACK
+    assert len({tuple(style.values()) for style in styles.values()}) == 12
+    assert len({style["marker"] for style in styles.values()}) == 12
+
+
+@pytest.mark.parametrize("level", np.linspace(0, 1, 9))
+def test_ink_is_readable_on_every_grey(level):
+    ink = 0.0 if figures.ink((level, level, level)) == "black" else 1.0
+    luminance = level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+    lighter, darker = max(luminance, ink), min(luminance, ink)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5  # the contrast that WCAG 2 asks for
+
+
+def test_errors_tell_void_wrong_and_correct():
+    image = np.full((1, 3, 3), 100, np.uint8)
+    truth, predicted = np.array([[IGNORE, 1, 2]], np.uint8), np.array([[0, 0, 2]], np.uint8)
+    void, wrong, correct = errors(image, truth, predicted)[0]
+    assert (void == VOID).all()
+    assert (wrong == WRONG).all()
+    assert correct.tolist() == [200, 200, 200]
+
+
+def test_colours_of_classes():
+    colours = class_colours(22)
+    assert len(np.unique(colours, axis=0)) == 22
+    assert not (colours == WRONG).all(axis=1).any()
+    assert class_colours(200).shape == (200, 3)
+    assert (painted(np.array([[1, IGNORE]]), 2)[0] == [colours[1], VOID]).all()
+
+
+def test_gallery_says_where_a_prediction_is_lacking(story):
+    shown = story.gallery[0]
+    some = shown._replace(predictions=dict(list(shown.predictions.items())[1:]))
+    figure = gallery(some, "unet_tiny", *figures.axes_of(story))
+    assert [text.get_text() for text in figure.axes[0].texts].count("no prediction") == 1

@@ -1,0 +1,92 @@
+"""The project in small: a copy of its code with its own DVC workspace and params, run by the real commands."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
+
+
+class Miniature:
+    """A workspace in `root`. Commands run there as a user would run them, in processes of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def create(cls, root: Path, preset: str = "smoke") -> "Miniature":
+        """A fresh workspace with the code of this project and one of its presets as params.yaml."""
+        root.mkdir(parents=True)
+        for name in CODE:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(
+                ROOT / name,
+                root / name,
+                **({"ignore": shutil.ignore_patterns("__pycache__")} if copy is shutil.copytree else {}),
+            )
+        shutil.copy(ROOT / "presets" / f"{preset}.yaml", root / "params.yaml")
+        made = cls(root)
+        made.dvc("init", "--no-scm", "--quiet")
+        made.dvc("config", "core.analytics", "false")
+        return made
+
+    def copy(self, root: Path) -> "Miniature":
+        """The same workspace, results and cache included, at another place."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Miniature(root)
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m COMMAND`. A test that expects failure passes `check=False`."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PYTEST", "DVC"))}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        found = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.root,
+            env={**inherited, "PATH": path, "OMP_NUM_THREADS": "1", "CI": "true", **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert not check or found.returncode == 0, f"{command}\n{found.stdout}\n{found.stderr}"
+        return found
+
+    def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("dvc", *command, check=check)
+
+    def status(self) -> set[str]:
+        """Names of the stages that DVC would run again."""
+        return set(json.loads(self.dvc("status", "--json").stdout or "{}"))
+
+    def stale_after_check(self) -> set[str]:
+        """What is stale once `check` has seen an edit: what that edit costs."""
+        self.dvc("repro", "--single-item", "check")
+        return self.status()
+
+    def edit_params(self, **changes: Any) -> None:
+        """Set values by dotted keys, written with two underscores: `axes__loss__focal={}`; None removes the key."""
+        yaml = YAML()  # keeps the order of keys, as an editor does
+        content = yaml.load((self.root / "params.yaml").read_text())
+        for place, value in changes.items():
+            *path, last = place.split("__")
+            block = content
+            for key in path:
+                block = block.setdefault(key, {})
+            if value is None:
+                del block[last]
+            else:
+                block[last] = value
+        with (self.root / "params.yaml").open("w") as file:
+            yaml.dump(content, file)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace `old`, which must occur exactly once, in a file of the code."""
+        text = (self.root / file).read_text()
+        assert text.count(old) == 1, f"{file} holds {old!r} {text.count(old)} times"
+        (self.root / file).write_text(text.replace(old, new))

@@ -1,0 +1,35 @@
+"""What the contract tests of losses and strategies ask of the options of a plug-in."""
+
+import ast
+import inspect
+import itertools
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+
+from pipeline.plumbing.plugins import Plugin
+
+
+def other_values(cls: type[Plugin], option: str) -> list[Any]:
+    """Values of an option besides its default: each other choice, or a number from each end of its range."""
+    field = cls.model_fields[option]
+    if get_origin(field.annotation) is Literal:
+        return [choice for choice in get_args(field.annotation) if choice != field.default]
+    if field.annotation is bool:
+        return [not field.default]
+    assert field.annotation in (int, float), f"{cls.__name__}.{option}: of no type that can be moved without a hint."
+    values = []
+    for bound in field.metadata:
+        if isinstance(bound, annotated_types.Ge | annotated_types.Le):
+            values.append(bound.ge if isinstance(bound, annotated_types.Ge) else bound.le)
+        else:  # the bound itself is not allowed: go half the way
+            edge = bound.gt if isinstance(bound, annotated_types.Gt) else bound.lt
+            values.append((field.default + edge) / 2)
+    return [field.annotation(value) for value in values if value != field.default]
+
+
+def undocumented_options(cls: type[Plugin]) -> set[str]:
+    """Options that no docstring follows."""
+    body = ast.parse(inspect.getsource(cls)).body[0].body
+    fields = [(node, after) for node, after in itertools.pairwise(body) if isinstance(node, ast.AnnAssign)]
+    return set(cls.model_fields) - {node.target.id for node, after in fields if isinstance(after, ast.Expr)}

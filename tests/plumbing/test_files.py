@@ -1,0 +1,146 @@
+"""Files are whole or absent."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import digest, file_digest, read_json, whole, write_csv, write_json, write_text
+
+
+class Crash(Exception):
+    pass
+
+
+def content(root: Path) -> dict[str, str]:
+    """Every file below a directory, hidden ones too."""
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+def write_file(part: Path, text: str) -> None:
+    part.write_text(text)
+
+
+def write_directory(part: Path, text: str) -> None:
+    (part / "inner").mkdir(parents=True)
+    (part / "inner" / text).write_text(text)
+
+
+@pytest.fixture(params=[write_file, write_directory], ids=["file", "directory"])
+def write(request):
+    """Writes a text as a file, or as a directory that holds a file of that name."""
+    return request.param
+
+
+def test_success_replaces_the_old_by_the_new(tmp_path, write):
+    """All of it: nothing of the old directory stays beside the new files."""
+    for text in ("old", "new"):
+        with whole(tmp_path / "result") as part:
+            write(part, text)
+    assert list(content(tmp_path).values()) == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_a_failing_block_leaves_the_old_and_no_temporary(tmp_path, write):
+    """Whatever had been written by then."""
+    with whole(tmp_path / "result") as part:
+        write(part, "old")
+    before = content(tmp_path)
+    with pytest.raises(Crash), whole(tmp_path / "result") as part:
+        write(part, "new")
+        raise Crash
+    assert content(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+@pytest.mark.parametrize("reason", [Crash, KeyboardInterrupt, SystemExit])
+def test_a_failing_first_block_leaves_nothing(tmp_path, write, reason):
+    """Also when it is interrupted."""
+    with pytest.raises(reason), whole(tmp_path / "result") as part:
+        write(part, "new")
+        raise reason
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_until_the_end_of_the_block_the_old_is_there(tmp_path, write):
+    """A reader never meets half a result."""
+
+    def shown():
+        return [path.read_text() for path in (tmp_path / "result", *tmp_path.glob("result/*/*")) if path.is_file()]
+
+    for text, before in (("old", []), ("new", ["old"])):
+        with whole(tmp_path / "result") as part:
+            write(part, text)
+            assert shown() == before
+        assert shown() == [text]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_leaves_the_old(tmp_path):
+    """An old result is not given for no result."""
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "file").write_text("old")
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "result"):
+        pass
+    assert content(tmp_path) == {"result/file": "old"}
+
+
+def test_folders_above_are_made(tmp_path):
+    """Of a file that a fresh clone has never had."""
+    write_text(tmp_path / "a" / "b" / "c.txt", "ä\n")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "ä\n".encode()
+
+
+def test_the_temporary_stands_beside_the_result_and_belongs_to_this_process(tmp_path):
+    """A rename must not cross disks, and two processes must not share it."""
+    with whole(tmp_path / "result") as part:
+        part.write_text("")
+        assert part.parent == tmp_path
+        assert str(os.getpid()) in part.name
+        assert part.name.startswith("."), "it is hidden from whoever lists results"
+
+
+def test_equal_content_gives_equal_bytes(tmp_path):
+    """Whatever the order of keys: DVC compares bytes."""
+    write_json(tmp_path / "a.json", {"b": 1, "a": {"d": [1, 2.5, None], "c": "ü"}})
+    write_json(tmp_path / "b.json", {"a": {"c": "ü", "d": [1, 2.5, None]}, "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert (tmp_path / "a.json").read_bytes().endswith(b"}\n")
+    assert read_json(tmp_path / "a.json") == {"b": 1, "a": {"d": [1, 2.5, None], "c": "ü"}}
+
+
+def test_a_json_file_that_cannot_be_written_leaves_the_old(tmp_path):
+    """An object that JSON does not know."""
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert content(tmp_path) == {"a.json": "1\n"}
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
+    """Stages may be started by hand, out of order."""
+    with pytest.raises(UserError, match=r"absent\.json: missing\. .*`dvc repro`"):
+        read_json(tmp_path / "absent.json")
+
+
+def test_a_table_has_its_columns_in_order_and_plain_line_ends(tmp_path):
+    """The same bytes on every system."""
+    write_csv(tmp_path / "t.csv", [{"b": 2, "a": 1.5}, {"a": None, "b": "x,y"}], ["a", "b"])
+    assert (tmp_path / "t.csv").read_bytes() == b'a,b\n1.5,2\n,"x,y"\n'
+
+
+def test_a_column_that_nobody_announced_is_an_error(tmp_path):
+    """It would be lost without a word."""
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        write_csv(tmp_path / "t.csv", [{"a": 1, "b": 2}], ["a"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digests_depend_on_content_alone(tmp_path):
+    """Not on the order of keys, and fit for MLflow, which takes at most 36 characters."""
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": [3]})
+    assert len(digest([])) == 32
+    (tmp_path / "file").write_bytes(b"abc" * 100_000)
+    for algorithm in ("md5", "sha256"):
+        assert file_digest(tmp_path / "file", algorithm) == hashlib.new(algorithm, b"abc" * 100_000).hexdigest()

@@ -1,0 +1,223 @@
+"""The outer form of params.yaml: read as DVC reads it, and each kind of mistake is one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.params import read_params
+
+GOOD = """\
+axes:
+  dataset: {digits: {}}
+  model: {unet: {}}
+  loss: {dice: {}}
+  strategy: {none: {}}
+  seed: [0]
+fit: {iterations: 3}
+"""
+BAD_SEEDS = ["[0, 0]", "[-1]", "0", "[true]", "[]", "[1.0]", "['0']", "[2147483648]", "{0: {}}", "null"]
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    """Reads a text as params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("params.yaml")
+
+    def from_text(text):
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_params(path)
+
+    return from_text
+
+
+@pytest.fixture
+def refused(read):
+    """The sentence with which a text is refused."""
+
+    def sentence(text):
+        with pytest.raises(UserError) as error:
+            read(text)
+        assert len(str(error.value).splitlines()) == 1
+        assert str(error.value).startswith("params.yaml:")
+        return str(error.value)
+
+    return sentence
+
+
+def test_a_good_file_gives_its_axes_in_order_and_typed_blocks(read):
+    """The order of the file is the order of the tables; seeds become names."""
+    params = read(GOOD.replace("{dice: {}}", "{focal: {gamma: 3.0}, dice: null}").replace("[0]", "[2, 0]"))
+    assert list(params.axes) == ["dataset", "model", "loss", "strategy", "seed"]
+    assert list(params.axes["loss"].items()) == [("focal", {"gamma": 3.0}), ("dice", None)]
+    assert params.axes["seed"] == {"2": None, "0": None}
+    assert params.fit == {"iterations": 3}
+
+
+def test_blocks_that_are_left_out_have_their_defaults(read):
+    """Only axes and fit are needed."""
+    params = read(GOOD)
+    assert (params.report.control.loss, params.report.control.strategy) == ("cross_entropy", "none")
+    assert params == read(GOOD + "eval: {}\nreport:\n"), "an empty block is no block"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("fit:", "fitt:", "params.yaml: unknown key 'fitt'. Did you mean 'fit'? Known: axes, eval, fit, report."),
+        ("fit:", "1:", "params.yaml: unknown key '1'. Known: axes, eval, fit, report."),
+        (
+            "seed:",
+            "sed:",
+            "params.yaml: axes: unknown key 'sed'. Did you mean 'seed'? Known: dataset, loss, model, seed, strategy.",
+        ),
+        ("  model: {unet: {}}\n", "", "params.yaml: axes: 'model' is missing."),
+        ("fit: {iterations: 3}\n", "", "params.yaml: 'fit' is missing."),
+        ("fit: {iterations: 3}", "fit: 3", "params.yaml: fit: must be a mapping, not 3."),
+        (
+            "{dice: {}}",
+            "[dice]",
+            "params.yaml: axes.loss: must be a mapping with at least one entry, such as `{name: {}}`, not ['dice'].",
+        ),
+        (
+            "{dice: {}}",
+            "{}",
+            "params.yaml: axes.loss: must be a mapping with at least one entry, such as `{name: {}}`, not {}.",
+        ),
+        (
+            "{dice: {}}",
+            "",
+            "params.yaml: axes.loss: must be a mapping with at least one entry, such as `{name: {}}`, not None.",
+        ),
+        (GOOD, "- axes\n", "params.yaml: must be a mapping, not ['axes']."),
+        (GOOD, "", "params.yaml: must be a mapping, not None."),
+    ],
+)
+def test_a_wrong_outer_form_is_one_sentence(refused, old, new, sentence):
+    """Unknown, missing, or not of the form that is needed."""
+    assert refused(GOOD.replace(old, new, 1)) == sentence
+
+
+@pytest.mark.parametrize("axis", ["dataset: {digits", "model: {unet", "loss: {dice", "strategy: {none"])
+@pytest.mark.parametrize("name", ["di-ce", "di.ce", "Dice", "'di ce'", "d/ce", "ДАЙС", "''", "1", "null"])
+def test_a_name_that_would_break_cells_is_refused(refused, axis, name):
+    """DVC joins names by dashes and looks keys up by dots."""
+    key = axis.partition(":")[0]
+    sentence = refused(GOOD.replace(axis, f"{key}: {{{name}"))
+    assert sentence.startswith(f"params.yaml: axes.{key}: the name ")
+    assert sentence.endswith(" may hold lower-case letters, digits and _ only.")
+
+
+def test_names_of_letters_digits_and_underscores_are_taken(read):
+    """Also those that start with a digit in quotes, or that YAML 1.1 took for a truth value."""
+    assert list(read(GOOD.replace("{dice: {}}", "{_a: {}, '1': {}, no: {}, on: {}}")).axes["loss"]) == [
+        "_a",
+        "1",
+        "no",
+        "on",
+    ]
+
+
+@pytest.mark.parametrize("seeds", BAD_SEEDS)
+def test_seeds_are_a_list_of_different_whole_numbers(refused, seeds):
+    """Duplicates would train a cell twice and count it twice."""
+    sentence = refused(GOOD.replace("[0]", seeds))
+    assert sentence.startswith(
+        "params.yaml: axes.seed: must be a list of different whole numbers from 0 to 2^31 - 1, as [0, 1, 2], not "
+    )
+
+
+@pytest.mark.parametrize("seeds", [[0], [3, 1, 2], [2**31 - 1]])
+def test_any_other_list_of_seeds_is_taken(read, seeds):
+    """In its order."""
+    assert list(read(GOOD.replace("[0]", str(seeds))).axes["seed"]) == [str(seed) for seed in seeds]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (GOOD.replace("{dice: {}}", "{dice: {}"), "params.yaml:5: not valid YAML: expected ',' or '}'"),
+        (GOOD + "\tx: 1\n", "params.yaml:8: not valid YAML: found character '\\t' that cannot start any token."),
+        (GOOD + "eval: *here\n", "params.yaml:8: not valid YAML: found undefined alias 'here'."),
+        (GOOD + "--- \neval: {}\n", "params.yaml:8: not valid YAML: but found another document."),
+        (
+            GOOD + "eval: !!python/object:os.system {}\n",
+            "params.yaml:8: not valid YAML: could not determine a constructor",
+        ),
+        (GOOD + "fit: {}\n", 'params.yaml:8: not valid YAML: found duplicate key "fit"'),
+        (
+            GOOD.replace("{dice: {}}", "{dice: {}, dice: {}}"),
+            'params.yaml:4: not valid YAML: found duplicate key "dice"',
+        ),
+        (GOOD.encode() + b"\xff", "params.yaml: not valid YAML: 'utf-8' codec can't decode byte 0xff"),
+    ],
+    ids=["bracket", "tab", "alias", "documents", "object", "duplicate block", "duplicate entry", "encoding"],
+)
+def test_a_mistake_in_yaml_names_its_line(refused, text, sentence):
+    """Two equal keys are one: the first entry would be lost without a word."""
+    assert refused(text).startswith(sentence)
+
+
+def test_a_missing_file_says_where_to_take_one_from(tmp_path):
+    """A fresh clone has presets."""
+    with pytest.raises(
+        UserError, match=r"params\.yaml: missing; presets/ holds files to start from, as in `cp presets/"
+    ):
+        read_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("3e-3", 0.003),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("1.0", 1.0),
+        ("1", 1),
+        ("010", 10),
+        ("0o10", 8),
+        ("no", "no"),
+        ("on", "on"),
+        ("y", "y"),
+        ("12:30", "12:30"),
+        ("true", True),
+        ("null", None),
+        ("~", None),
+        ("'1'", "1"),
+    ],
+)
+def test_values_are_those_of_yaml_1_2_as_dvc_reads_them(read, text, value):
+    """Under YAML 1.1, 1e-3 is a word, `no` is false and 010 is 8."""
+    from dvc.utils.serialize import parse_yaml
+
+    found = read(GOOD.replace("3}", f"3, value: {text}}}")).fit["value"]
+    assert (type(found), found) == (type(value), value)
+    assert parse_yaml(f"value: {text}", "params.yaml")["value"] == found
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ("eval: []", "params.yaml: eval: must be a mapping of keys to values, not []."),
+        (
+            "eval: {batch_sise: 3}",
+            "params.yaml: eval.batch_sise: unknown key. Did you mean 'batch_size'? Known: batch_size, gallery.",
+        ),
+        ("eval: {batch_size: 0}", "params.yaml: eval.batch_size: 0 should be greater than or equal to 1."),
+        ("report: {confidence: 95}", "params.yaml: report.confidence: 95 should be less than 1."),
+        (
+            "report: {contrl: {}}",
+            "params.yaml: report.contrl: unknown key. Did you mean 'control'? Known: confidence, control, primary_metric.",
+        ),
+        (
+            "report: {control: {los: dice}}",
+            "params.yaml: report.control.los: unknown key. Did you mean 'loss'? Known: loss, strategy.",
+        ),
+        ("report: {control: {loss: 1}}", "params.yaml: report.control.loss: 1 should be a valid string."),
+    ],
+)
+def test_a_mistake_in_a_typed_block_is_one_sentence(refused, block, sentence):
+    """Also in a block within a block: the nearest key of the inner one is proposed."""
+    assert refused(f"{GOOD}{block}\n") == sentence

@@ -1,0 +1,133 @@
+"""The stage `check` and the promise that a mistake costs seconds: one sentence, exit code 1, nothing started."""
+
+import json
+
+import pytest
+
+from tests.miniature import Miniature
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Miniature:
+    return Miniature.create(tmp_path_factory.mktemp("check") / "work")
+
+
+@pytest.fixture
+def unsaved(fresh):
+    """The fresh workspace, its files put back afterwards."""
+    kept = {name: (fresh.root / name).read_bytes() for name in ("params.yaml", "dvc.yaml")}
+    yield fresh
+    for name, content in kept.items():
+        (fresh.root / name).write_bytes(content)
+
+
+MISTAKES = [
+    ({"axes__loss__dcie": {}}, "params.yaml: axes.loss.dcie: no pipeline/losses/dcie.py. Did you mean 'dice'? Known: "),
+    ({"axes__loss__dice": {"denominater": "plain"}}, "axes.loss.dice.denominater: unknown key. Did you mean 'denominator'?"),
+    ({"axes__loss__dice": {"denominator": "sqared"}}, "axes.loss.dice.denominator: 'sqared' is not allowed. Did you mean 'squared'?"),
+    ({"axes__loss__focal": {"gamma": -1.0}}, "axes.loss.focal.gamma: -1.0 should be greater than or equal to 0."),
+    ({"axes__loss__c": {"kind": "compound", "terms": {"dice": 1, "cros_entropy": 1}}}, "axes.loss.c.terms.cros_entropy: no pipeline/losses/cros_entropy.py. Did you mean 'cross_entropy'?"),
+    ({"axes__strategy__oversampel": {}}, "axes.strategy.oversampel: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
+    ({"axes__dataset__digit": {}}, "axes.dataset.digit: no pipeline/datasets/digit.py. Did you mean 'digits'?"),
+    ({"axes__dataset__digits__image_sise": 64}, "axes.dataset.digits.image_sise: unknown key. Did you mean 'image_size'?"),
+    ({"axes__dataset__digits__fit": {"itrations": 5}}, "axes.dataset.digits.fit.itrations: unknown key. Did you mean 'iterations'?"),
+    ({"axes__model__unet_tiny__encoder": "resnt18"}, "axes.model.unet_tiny.encoder: no encoder 'resnt18'. Did you mean 'resnet18'?"),
+    ({"axes__seed": [0, 0]}, "axes.seed: must be a list of different whole numbers"),
+    ({"fit__optimiser": "sgd"}, "params.yaml: fit.optimiser: unknown key. Did you mean 'optimizer'?"),
+    ({"fit__lr": 0}, "params.yaml: fit.lr: 0 should be greater than 0."),
+    ({"evel": {}}, "params.yaml: unknown key 'evel'. Did you mean 'eval'?"),
+    ({"report": {"control": {"loss": "cross_entrpy"}}}, "report.control.loss: no entry 'cross_entrpy' in axes.loss. Did you mean 'cross_entropy'?"),
+    ({"report": {"primary_metric": "miuo"}}, "report.primary_metric: no metric 'miuo'. Did you mean 'miou'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[next(iter(changes)) for changes, _ in MISTAKES])
+def test_a_mistake_in_params_stops_the_benchmark_with_one_sentence(unsaved, changes, sentence):
+    unsaved.edit_params(**changes)
+    found = unsaved.run("pipeline.run", check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: ")
+    assert sentence in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert not (unsaved.root / "data").exists(), "nothing was started"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "  prepare:\n    matrix:",
+            "  prepare:\n    matrx:",
+            "stages.prepare.matrx: unknown key. Did you mean 'matrix'?",
+        ),
+        ("pipeline.evaluate", "pipeline.evalute", "no module 'pipeline.evalute'. Did you mean 'pipeline.evaluate'?"),
+        (
+            "- data/raw/${item.dataset}\n",
+            "- data/rw/${item.dataset}\n",
+            "'data/rw/${item.dataset}' does not exist and no stage writes it.",
+        ),
+        (
+            "loss: ${axes.loss}",
+            "loss: ${axes.los}",
+            "stages.train.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
+        ),
+    ],
+)
+def test_a_mistake_in_dvc_yaml_stops_the_benchmark_with_one_sentence(unsaved, old, new, sentence):
+    text = (unsaved.root / "dvc.yaml").read_text()
+    assert old in text
+    (unsaved.root / "dvc.yaml").write_text(text.replace(old, new, 1))
+    found = unsaved.run("pipeline.run", check=False)
+    assert found.returncode == 1
+    assert sentence in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_pair_that_cannot_work_is_refused_with_the_reason(unsaved):
+    """A loss as a user might add it, which has no use for class weights; alone, and inside a compound."""
+    code = (unsaved.root / "pipeline" / "losses" / "l1.py").read_text()
+    refusal = '    def refuses_class_weights(self) -> str:\n        return "it has no classes"\n\n    def formula('
+    (unsaved.root / "pipeline" / "losses" / "odd.py").write_text(code.replace("    def formula(", refusal))
+    for entry in ({"odd": {}}, {"sum": {"kind": "compound", "terms": {"odd": 1, "dice": 1}}}):
+        unsaved.edit_params(axes__loss={"cross_entropy": {}} | entry)
+        found = unsaved.run("pipeline.run", check=False)
+        assert found.returncode == 1
+        assert found.stderr == (
+            f"error: params.yaml: axes.loss.{next(iter(entry))} cannot be crossed with axes.strategy.class_weights, which "
+            "weighs classes: it has no classes. Remove one of the two.\n"
+        )
+    (unsaved.root / "pipeline" / "losses" / "odd.py").unlink()
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(unsaved):
+    unsaved.edit_params(
+        axes__dataset={"mine": {"kind": "folder", "images": "nowhere", "masks": "nowhere", "classes": ["a", "b"]}}
+    )
+    found = unsaved.run("pipeline.run", check=False)
+    assert found.returncode == 1
+    assert "nowhere" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_the_plan_holds_every_resolved_option_and_a_digest(unsaved):
+    unsaved.edit_params(axes__loss__focal={})
+    unsaved.run("pipeline.check")
+    plan = json.loads((unsaved.root / "data" / "plan" / "train" / "loss" / "focal.json").read_text())
+    assert (plan["kind"], plan["gamma"], len(plan["code"])) == ("focal", 2.0, 32)
+    (unsaved.root / "data" / "plan").rename(unsaved.root / "old")
+    (unsaved.root / "data").rmdir()
+
+
+def test_a_dataset_overrides_fit_for_itself_alone(unsaved):
+    unsaved.edit_params(
+        axes__dataset__digits__fit={"lr": 0.5}, axes__dataset__more={"kind": "digits", "image_size": 32}
+    )
+    unsaved.run("pipeline.check")
+    folder = unsaved.root / "data" / "plan" / "train" / "dataset"
+    rates = {name: json.loads((folder / f"{name}.json").read_text())["fit"]["lr"] for name in ("digits", "more")}
+    assert rates == {"digits": 0.5, "more": 1e-3}
+
+
+@pytest.mark.parametrize("preset", ["smoke", "digits", "oxford_pets", "camvid"])
+def test_every_preset_is_valid(fresh, tmp_path, preset):
+    Miniature.create(tmp_path / "work", preset).run("pipeline.check")

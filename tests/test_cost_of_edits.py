@@ -1,0 +1,129 @@
+"""What an edit may cost: each row of the design's table, asked of DVC itself."""
+
+import pytest
+
+from tests.miniature import Miniature
+
+pytestmark = pytest.mark.xdist_group("miniature a")
+
+AFTER_COUNTS = {"report", "publish"}
+CELL = "train@digits-unet_tiny-{}-{}-{}".format
+
+
+def cells(losses=("cross_entropy", "dice"), strategies=("none", "class_weights"), seeds=(0,)) -> set[str]:
+    return {CELL(loss, strategy, seed) for loss in losses for strategy in strategies for seed in seeds}
+
+
+def test_a_finished_workspace_is_up_to_date(finished):
+    assert finished.status() == set()
+    assert "Data and pipelines are up to date." in finished.dvc("repro").stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("pipeline/losses/dice.py", '"""Soft Dice loss.', '"""The soft loss of Dice.'),
+        ("pipeline/train.py", "def main() -> None:\n", "def main() -> None:\n    # a comment\n"),
+        ("pipeline/learn/fit.py", "    model.train()\n", "\n    model . train( )\n"),
+        ("pipeline/measure/metrics.py", "def dice(", "# a comment\ndef dice("),
+        ("pipeline/plumbing/tracking.py", "PATIENCE = 20", "PATIENCE = 20  # patient"),
+    ],
+)
+def test_a_comment_docstring_or_format_runs_check_only(workspace, file, old, new):
+    workspace.edit(file, old, new)
+    assert workspace.status() == {"check"}
+    assert workspace.stale_after_check() == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("pipeline/measure/metrics.py", "return ratio(tp, tp + fp)", "return ratio(tp, fp + tp)"),
+        ("pipeline/measure/statistics.py", "values.std(ddof=1)", "np.std(values, ddof=1)"),
+        ("pipeline/measure/summary.py", '"# Leaderboard"', '"# The leaderboard"'),
+        ("pipeline/measure/gallery.py", "SMALL, LARGE = 1.15, 1.7", "SMALL, LARGE = 1.2, 1.7"),
+        ("pipeline/measure/page.html.j2", "<!doctype html>", "<!DOCTYPE html>"),
+    ],
+)
+def test_a_metric_statistic_figure_or_word_runs_the_report_and_after(workspace, file, old, new):
+    workspace.edit(file, old, new)
+    assert "report" in workspace.stale_after_check() <= AFTER_COUNTS
+
+
+def test_a_colour_or_a_citation_trains_nothing_again(workspace):
+    """Both are in the code of `prepare`, whose arrays stay the same."""
+    workspace.edit("pipeline/measure/colours.py", "VOID = np.array([150, 150, 150]", "VOID = np.array([140, 150, 150]")
+    workspace.edit("pipeline/datasets/digits.py", "JMLR 12, 2011", "JMLR 12 (2011)")
+    assert "prepare@digits" in workspace.stale_after_check()
+    assert "train@" not in workspace.dvc("repro", "prepare").stdout
+    assert {stage for stage in workspace.status() if stage.startswith("train@")} == set()
+
+
+@pytest.mark.parametrize("folder", ["losses", "strategies"])
+def test_a_new_plug_in_that_params_do_not_name_runs_check_only(workspace, folder):
+    base = {"losses": "cross_entropy", "strategies": "none"}[folder]
+    code = (workspace.root / "pipeline" / folder / f"{base}.py").read_text()
+    (workspace.root / "pipeline" / folder / "brand_new.py").write_text(code)
+    assert workspace.status() == {"check"}
+    assert workspace.stale_after_check() == set()
+
+
+def test_a_new_loss_runs_its_cells_and_then_only_what_is_new(workspace):
+    kept = {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache" / "evaluate").rglob("*.parquet")}
+    workspace.edit_params(axes__loss__focal={})
+    assert workspace.stale_after_check() == cells(losses=["focal"]) | AFTER_COUNTS
+    workspace.dvc("repro")
+    after = {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache" / "evaluate").rglob("*.parquet")}
+    assert len(kept) == 4
+    assert kept.items() <= after.items(), "models that were there are not predicted again"
+    assert len(after) == 6
+    assert workspace.status() == set()
+
+
+def test_the_code_of_one_loss_runs_its_cells(workspace):
+    workspace.edit("pipeline/losses/dice.py", "1 - 2 * intersection", "1.0 - 2 * intersection")
+    assert workspace.stale_after_check() == cells(losses=["dice"])
+
+
+def test_the_code_of_one_strategy_runs_its_cells(workspace):
+    workspace.edit(
+        "pipeline/strategies/class_weights.py", "np.zeros(len(occurs))", "np.zeros(len(occurs), dtype=float)"
+    )
+    assert workspace.stale_after_check() == cells(strategies=["class_weights"])
+
+
+def test_an_option_of_one_loss_runs_its_cells(workspace):
+    workspace.edit_params(axes__loss__dice={"denominator": "squared"})
+    assert workspace.stale_after_check() == cells(losses=["dice"])
+
+
+def test_writing_out_a_default_runs_nothing(workspace):
+    workspace.edit_params(axes__loss__dice={"denominator": "plain"})
+    assert workspace.stale_after_check() == set()
+
+
+def test_one_more_seed_runs_the_cells_of_that_seed(workspace):
+    workspace.edit_params(axes__seed=[0, 1])
+    assert workspace.stale_after_check() == cells(seeds=[1]) | AFTER_COUNTS
+
+
+def test_a_new_image_size_prepares_but_does_not_download(workspace):
+    workspace.edit_params(axes__dataset__digits__image_size=64)
+    assert workspace.stale_after_check() == {"prepare@digits"}
+
+
+def test_removing_a_loss_runs_the_report_which_then_does_not_list_it(workspace):
+    workspace.edit_params(axes__loss__dice=None)
+    assert workspace.stale_after_check() == AFTER_COUNTS
+    workspace.dvc("repro")
+    assert len(list((workspace.root / "models").glob("*dice*"))) == 2, "the trained cells are kept"
+    assert ",dice," not in (workspace.root / "results" / "leaderboard.csv").read_text()
+
+
+def test_a_typo_stops_everything_at_once(workspace: Miniature):
+    workspace.edit_params(axes__loss__dcie={})
+    found = workspace.dvc("repro", check=False)
+    assert found.returncode != 0
+    assert "error: params.yaml: axes.loss.dcie: no pipeline/losses/dcie.py. Did you mean 'dice'?" in found.stderr
+    assert "train@" not in found.stdout
+    assert "download@" not in found.stdout

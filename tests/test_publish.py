@@ -1,0 +1,157 @@
+"""MLflow is a view: `publish` completes it, rebuilds it, and changes nothing when there is nothing to change."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+
+from tests.miniature import Miniature
+
+pytestmark = pytest.mark.xdist_group("miniature b")
+
+EXPORT = """
+import json, os
+from pathlib import Path
+import mlflow
+client = mlflow.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+def files(run, path=None):
+    for entry in client.list_artifacts(run, path):
+        yield from files(run, entry.path) if entry.is_dir else [entry.path]
+found = []
+for experiment in client.search_experiments():
+    for run in client.search_runs([experiment.experiment_id]):
+        history = {
+            key: [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, key)]
+            for key in sorted(run.data.metrics)
+        }
+        found.append({
+            "experiment": experiment.name, "name": run.info.run_name, "status": run.info.status,
+            "start": run.info.start_time, "end": run.info.end_time,
+            "params": run.data.params, "history": history,
+            "tags": {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.")},
+            "datasets": [[d.dataset.name, d.dataset.digest] for d in run.inputs.dataset_inputs],
+            "files": sorted(files(run.info.run_id)), "id": run.info.run_id,
+        })
+print("RUNS", json.dumps(sorted(found, key=lambda run: (run["name"], run["tags"].get("fingerprint", "")))))
+"""
+CELL = "digits-unet_tiny-dice-none-0"
+
+
+def runs(workspace: Miniature) -> list[dict[str, Any]]:
+    """Every run in MLflow, with all that can be seen of it."""
+    (workspace.root / "export.py").write_text(EXPORT)
+    return json.loads(workspace.run("export").stdout.split("RUNS")[1])
+
+
+def without_ids(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in run.items() if key != "id"} for run in found]
+
+
+def publish(workspace: Miniature) -> None:
+    workspace.dvc("repro", "--force", "--single-item", "publish")
+
+
+@pytest.fixture(scope="module")
+def published(finished) -> list[dict[str, Any]]:
+    return runs(finished)
+
+
+def test_there_is_a_run_per_cell_and_a_summary_per_experiment(published):
+    kinds = [run["tags"]["kind"] for run in published]
+    assert (kinds.count("cell"), kinds.count("summary")) == (4, 4)
+    assert {run["experiment"] for run in published} == {"digits"}
+
+
+def test_the_run_of_a_cell_tells_all_about_it(published, finished):
+    (run,) = [run for run in published if run["name"] == CELL]
+    facts = json.loads((finished.root / "models" / CELL / "cell.json").read_text())
+    expected_tags = {
+        "loss": "dice",
+        "strategy": "none",
+        "seed": "0",
+        "dvc.stage": f"train@{CELL}",
+        "fingerprint": facts["fingerprint"],
+        "data.digest": facts["data_digest"],
+        "state": "current",
+        "status": "finished",
+    }
+    assert expected_tags.items() <= run["tags"].items()
+    assert "git.commit" in run["tags"]
+    assert {
+        "loss": "dice",
+        "loss.denominator": "plain",
+        "fit.lr": "0.001",
+        "model.encoder": "tu-resnet10t",
+    }.items() <= run["params"].items()
+    assert run["datasets"] == [["digits", facts["data_digest"]]]
+    assert {"learning_curve.png", "predictions.png", "cell.json", "model/model.safetensors"} <= set(run["files"])
+    assert run["status"] == "FINISHED"
+
+
+def test_metrics_are_those_of_the_files_each_step_once(published, finished):
+    (run,) = [run for run in published if run["name"] == CELL]
+    rows = (finished.root / "results" / "cells.csv").read_text().splitlines()
+    header, row = rows[0].split(","), next(row for row in rows if ",dice,none,0," in row).split(",")
+    assert run["history"]["test/miou"][0][1] == float(row[header.index("miou")])
+    assert [step for step, *_ in run["history"]["train/loss"]] == [2], "shown live and published, and yet once"
+    assert [step for step, *_ in run["history"]["val/miou"]] == [2]
+    assert "val/iou/background" in run["history"]
+
+
+def test_publishing_again_changes_nothing(workspace):
+    before = runs(workspace)
+    publish(workspace)
+    assert runs(workspace) == before
+
+
+def test_a_deleted_store_comes_back_the_same(workspace, published):
+    (workspace.root / "mlflow.db").unlink()
+    shutil.rmtree(workspace.root / "mlartifacts")
+    publish(workspace)
+    assert without_ids(runs(workspace)) == without_ids(published)
+
+
+def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, published):
+    """A live run without the points that a dying server lost, as `LiveRun` leaves it."""
+    (workspace.root / "mlflow.db").unlink()
+    (done,) = [run for run in published if run["name"] == CELL]
+    (workspace.root / "live.json").write_text(json.dumps(done["history"]["val/miou"][0]))
+    (workspace.root / "live.py").write_text(
+        "import json; from pipeline.plumbing.tracking import LiveRun\n"
+        f"facts = json.load(open('models/{CELL}/cell.json'))\n"
+        f"started = json.load(open('models/{CELL}/provenance.json'))['started']\n"
+        "point = json.load(open('live.json'))\n"
+        "with LiveRun(facts, started) as live: live.log({'val/miou': point[1]}, point[0], point[2] / 1000)\n"
+    )
+    workspace.run("live")
+    (live,) = runs(workspace)
+    assert (live["tags"]["state"], list(live["history"])) == ("live", ["val/miou"])
+    publish(workspace)
+    found = runs(workspace)
+    assert live["id"] in [run["id"] for run in found]
+    assert without_ids(found) == without_ids(published)
+
+
+def test_without_a_gallery_there_are_no_pictures_of_predictions(workspace):
+    workspace.edit_params(eval__gallery=0)
+    workspace.dvc("repro")
+    (run,) = [run for run in runs(workspace) if run["name"] == CELL]
+    assert "predictions.png" not in run["files"]
+    assert "learning_curve.png" in run["files"]
+
+
+def test_runs_of_cells_that_params_no_longer_name_are_marked(workspace):
+    workspace.edit_params(axes__loss__dice=None)
+    workspace.dvc("repro")
+    states = {(run["tags"]["kind"], run["tags"]["loss"]): run["tags"]["state"] for run in runs(workspace)}
+    assert states["cell", "dice"] == states["summary", "dice"] == "superseded"
+    assert states["cell", "cross_entropy"] == "current"
+
+
+def test_a_store_that_cannot_be_used_is_one_sentence_and_loses_nothing(workspace):
+    found = workspace.run("pipeline.publish", check=False, MLFLOW_TRACKING_URI="sqlite:////dev/null/mlflow.db")
+    assert found.returncode == 1
+    last = found.stderr.splitlines()[-1]
+    assert last.startswith("error: MLflow at sqlite:////dev/null/mlflow.db cannot be used: ")
+    assert last.endswith("set MLFLOW_TRACKING_URI to a store that works, then run `make publish`.")
