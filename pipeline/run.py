@@ -72,8 +72,8 @@ def train(cells: list[Cell], jobs: int) -> list[Cell]:
     LOGS.mkdir(parents=True, exist_ok=True)
     failed = []
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_train_cell, cell, environment): cell for cell in cells}
         try:
+            waiting = {pool.submit(_train_cell, cell, environment): cell for cell in cells}
             for done, future in enumerate(as_completed(waiting), start=1):
                 cell, (seconds, code) = waiting[future], future.result()
                 print(f"[{done}/{len(cells)}] {cell.name}  {'failed' if code else f'{seconds:.0f} s'}", flush=True)
