@@ -19,14 +19,15 @@ def chosen_device() -> torch.device:
     return device
 
 
-def loader_workers(device: torch.device) -> int:
+def loader_workers(device: torch.device, distances: bool = False) -> int:
     """`BENCHMARK_WORKERS`, by default none on the CPU, where they would compete with training.
 
-    For a GPU as many as the threads of this process, which `pipeline.run` divides between cells, at most 8.
+    One if `distances` are computed too, which takes longer than augmentation. For a GPU as many as the threads of this
+    process, which `pipeline.run` divides between cells, at most 8.
     """
     name = os.environ.get("BENCHMARK_WORKERS")
     if name is None:
-        return 0 if device.type == "cpu" else min(8, torch.get_num_threads())
+        return int(distances) if device.type == "cpu" else min(8, torch.get_num_threads())
     if not name.isdecimal():
         raise UserError(f"BENCHMARK_WORKERS={name}: must be a number of processes, 0 or more.")
     return int(name)

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -36,8 +37,8 @@ class Outcome(NamedTuple):
 
 def fit(
     model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    batches: Iterable[tuple[Tensor, Tensor]],
+    criterion: nn.Module,
+    batches: Iterable[tuple[Tensor, ...]],
     settings: Fit,
     device: torch.device,
     validate: Callable[[nn.Module], tuple[float, list[float]]],
@@ -45,10 +46,11 @@ def fit(
 ) -> Outcome:
     """Train `model` in place for as many iterations as there are batches, and leave it at the chosen checkpoint.
 
-    `validate` returns mean IoU and IoU per class on the validation split; `report` is called after each validation.
+    `criterion` is called with logits, masks, distances where the batches have them, and `iteration`. `validate` returns
+    mean IoU and IoU per class on the validation split; `report` is called after each validation.
     A loss that is not finite ends training: that is a result, not an error.
     """
-    optimizer = make_optimizer(model, settings)
+    optimizer = make_optimizer(itertools.chain(model.parameters(), criterion.parameters()), settings)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
     autocast = torch.autocast(device.type, getattr(torch, settings.precision), enabled=settings.precision != "float32")
     validate_at = {round(settings.iterations * k / settings.validations) for k in range(1, settings.validations + 1)}
@@ -59,15 +61,15 @@ def fit(
     model.train()
     with tqdm(batches, unit="it", dynamic_ncols=True, disable=None) as bar:
         started = time.perf_counter()
-        for step, (images, masks) in enumerate(bar):
+        for step, batch in enumerate(bar):
             lr = settings.lr * lr_factor(settings.schedule, settings.warmup, step, settings.iterations)
             for group in optimizer.param_groups:
                 group["lr"] = lr
 
-            images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
+            images, *truth = (tensor.to(device, non_blocking=True) for tensor in batch)
             with autocast:
                 logits = model(images)
-            value = loss(logits, masks)  # in float32, by the contract of losses
+            value = criterion(logits, *truth, iteration=step)  # in float32, by the contract of losses
             optimizer.zero_grad()
             scaler.scale(value).backward()
             scaler.step(optimizer)
@@ -94,10 +96,11 @@ def fit(
     return Outcome(history, chosen, None)
 
 
-def make_optimizer(model: nn.Module, settings: Fit) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: Fit) -> torch.optim.Optimizer:
     """The optimizer of the settings; weight decay spares biases and normalisation layers, which have one dimension."""
-    weights = [each for each in model.parameters() if each.ndim > 1]
-    others = [each for each in model.parameters() if each.ndim <= 1]
+    parameters = list(parameters)
+    weights = [each for each in parameters if each.ndim > 1]
+    others = [each for each in parameters if each.ndim <= 1]
     groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     match settings.optimizer:
         case "sgd":

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.learn.augmentation import Augmentation
+from pipeline.learn.distances import signed_distances
 from pipeline.plumbing.random_streams import small_seed, stream
 
 
@@ -32,23 +33,29 @@ class Draws(Dataset):
     in the middle changes what is seen.
     """
 
-    def __init__(self, prepared: Path, order: np.ndarray, augmentation: Augmentation, seed: int) -> None:
+    def __init__(
+        self, prepared: Path, order: np.ndarray, augmentation: Augmentation, seed: int, distances_to: int = 0
+    ) -> None:
+        """With `distances_to` that many classes, each draw also has its signed distance maps."""
         self.images, self.masks = open_split(prepared, "train")
-        self.order, self.augmentation, self.seed = order, augmentation, seed
+        self.order, self.augmentation, self.seed, self.distances_to = order, augmentation, seed, distances_to
 
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, draw: int) -> tuple[Tensor, Tensor]:
-        """Image `3 h w` and mask `h w`, uint8."""
+    def __getitem__(self, draw: int) -> tuple[Tensor, ...]:
+        """Image `3 h w` and mask `h w`, uint8, and where they are asked for distances `c h w`, float32."""
         index = self.order[draw]
         image, mask = np.array(self.images[index]), np.array(self.masks[index])  # copies: the files are read-only
         image, mask = self.augmentation(image, mask, small_seed(self.seed, "augmentation", draw))
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
+        arrays = [image.transpose(2, 0, 1), mask]
+        if self.distances_to:
+            arrays.append(signed_distances(mask, self.distances_to))
+        return tuple(map(torch.from_numpy, arrays))
 
 
 def batches(draws: Draws, batch_size: int, workers: int, device: torch.device) -> DataLoader:
-    """Batches of images `b 3 h w` and masks `b h w`, uint8, in the order of the draws."""
+    """Batches of images `b 3 h w`, masks `b h w` and distances where there are any, in the order of the draws."""
     return DataLoader(
         draws,
         batch_size=batch_size,

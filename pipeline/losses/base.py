@@ -1,11 +1,13 @@
-"""The contract of a loss, and the means and encodings that losses share.
+"""The contract of a loss, what a loss may know of a batch, and the means that losses share.
 
 Legend of shapes in this folder: b images, c classes, h rows, w columns.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
@@ -17,18 +19,45 @@ if TYPE_CHECKING:
 TINY = 1e-12  # keeps 0 / 0 away where a class or every pixel is missing; never near a value that counts
 
 
+class Facts(NamedTuple):
+    """What some losses need besides a batch of logits and targets; training knows all of it."""
+
+    train_pixels: Tensor | None = None
+    """`c`: pixels of each class in the train split, each above 0."""
+    train_images: Tensor | None = None
+    """`c`: train images that hold each class, each above 0."""
+    distances: Tensor | None = None
+    """`b c h w`: signed distance in pixels to the boundary of each class in its image, see `learn/distances.py`; given
+    to losses that ask for it by `needs_distances`."""
+    progress: float = 0.0
+    """Share of the iterations that are done, from 0 to below 1."""
+    learned: Tensor | None = None
+    """As many numbers as the loss asks for by `learned_numbers`; they start at 0 and are trained with the model."""
+
+
 class Loss(Plugin):
     """A differentiable function of logits and target.
 
     You must write `formula`. Override `refuses_class_weights` if a weight per class has no meaning for it: `check` then
-    refuses the strategies that produce weights and prints the reason.
+    refuses the strategies that produce weights and prints the reason. Override `needs_distances` or `learned_numbers`
+    to be given more than logits and target.
     """
 
     def refuses_class_weights(self) -> str | None:
         """Why this loss cannot take class weights, or None if it can."""
         return None
 
-    def __call__(self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    def needs_distances(self) -> bool:
+        """Whether the loader workers have to compute the distance maps of `Facts.distances`."""
+        return False
+
+    def learned_numbers(self) -> int:
+        """How many numbers of its own this loss trains."""
+        return 0
+
+    def __call__(
+        self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None, facts: Facts | None = None
+    ) -> Tensor:
         """Loss of a batch, a finite float32 scalar.
 
         Args:
@@ -37,49 +66,109 @@ class Loss(Plugin):
             target: `b h w`, class indices of any integer dtype, 255 where the pixel is to be ignored. Ignored pixels
                 have zero gradient and no share in any mean; without a valid pixel the loss is 0 with zero gradient.
             class_weights: `c` positive weights, or None for equal ones. Only their ratios matter.
+            facts: what the loss asks for besides, if it does.
         """
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits.float()
             if logits.shape[1] == 1:
                 logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
             weights = None if class_weights is None else class_weights.float()
-            return self.formula(logits, target.long(), weights)
+            return self.formula(Batch(logits, target.long(), weights, facts or Facts()))
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        """The loss itself: float32 logits of at least two classes, int64 target; the rest as in `__call__`."""
+    def formula(self, batch: Batch) -> Tensor:
+        """The loss itself, in the precision of `batch.logits`."""
         raise NotImplementedError
 
 
-def probabilities_and_truth(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax probabilities p and one-hot truth g, both `b c h w` float32 and 0 at ignored pixels."""
-    valid = (target != IGNORE).unsqueeze(1)
-    classes = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1)
-    return logits.softmax(dim=1) * valid, (target.unsqueeze(1) == classes).float()
+class Overlap(NamedTuple):
+    """Soft counts of each class over all valid pixels of a batch, `c` each."""
+
+    tp: Tensor
+    """sum_i p g: probability given to the class where it is true."""
+    fp: Tensor
+    """sum_i p (1 - g): probability given to it where it is not."""
+    fn: Tensor
+    """sum_i (1 - p) g: probability withheld from it where it is true."""
 
 
-def mean_over_pixels(values: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Mean of `values` (`b h w`) over valid pixels, each weighted by the weight of its true class."""
-    valid = target != IGNORE
-    weights = valid.float() if class_weights is None else class_weights[target.where(valid, 0)] * valid
-    return weighted_mean(values, weights)
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a formula sees. What is derived from logits and target is computed once, also for the terms of a sum."""
 
+    logits: Tensor
+    """`b c h w` float of at least two classes."""
+    target: Tensor
+    """`b h w` int64, IGNORE at ignored pixels."""
+    class_weights: Tensor | None = None
+    """`c`, or None for equal ones."""
+    facts: Facts = field(default_factory=Facts)
 
-def mean_over_classes(values: Tensor, class_weights: Tensor | None, present: Tensor | None = None) -> Tensor:
-    """Mean of `values` (`c`) weighted by class, over all classes or over those that are `present` (`c`, 0 or 1)."""
-    weights = torch.ones_like(values) if class_weights is None else class_weights
-    return weighted_mean(values, weights if present is None else weights * present)
+    @cached_property
+    def valid(self) -> Tensor:
+        """`b h w` bool: the pixels that are not ignored."""
+        return self.target != IGNORE
+
+    @cached_property
+    def true_class(self) -> Tensor:
+        """`b h w` int64: the target with 0 at ignored pixels, to index by; what comes of those must be masked."""
+        return self.target.where(self.valid, 0)
+
+    @cached_property
+    def p(self) -> Tensor:
+        """`b c h w`: softmax probabilities, 0 at ignored pixels."""
+        return self.logits.softmax(dim=1) * self.valid.unsqueeze(1)
+
+    @cached_property
+    def g(self) -> Tensor:
+        """`b c h w`: one-hot truth, 0 at ignored pixels."""
+        classes = torch.arange(self.logits.shape[1], device=self.logits.device).view(1, -1, 1, 1)
+        return (self.target.unsqueeze(1) == classes).to(self.logits.dtype)
+
+    @cached_property
+    def cross_entropy(self) -> Tensor:
+        """`b h w`: -log p of the true class, from logits, so that it never takes the log of 0; 0 at ignored pixels."""
+        return torch.nn.functional.cross_entropy(self.logits, self.target, ignore_index=IGNORE, reduction="none")
+
+    @cached_property
+    def class_pixels(self) -> Tensor:
+        """`c`: valid pixels of each class."""
+        counts = torch.bincount(self.target.flatten(), minlength=IGNORE + 1)
+        return counts[: self.logits.shape[1]].to(self.logits.dtype)
+
+    @cached_property
+    def present(self) -> Tensor:
+        """`c` of 0 and 1: which classes have a true pixel.
+
+        Losses by overlap leave the other classes out of their mean, so that the scale does not depend on how many
+        classes a batch happens to hold. What is wrongly given to an absent class is still paid for: softmax takes it
+        from the class that is there.
+        """
+        return (self.class_pixels > 0).to(self.logits.dtype)
+
+    @cached_property
+    def prior(self) -> Tensor:
+        """`c`: share of each class among the pixels of the train split."""
+        pixels = self.facts.train_pixels
+        assert pixels is not None, "a training tells its loss the class statistics"
+        return (pixels / pixels.sum()).to(self.logits.dtype)
+
+    @cached_property
+    def overlap(self) -> Overlap:
+        """Soft true positives, false positives and false negatives."""
+        tp = (self.p * self.g).sum(dim=(0, 2, 3))
+        return Overlap(tp, self.p.sum(dim=(0, 2, 3)) - tp, self.class_pixels - tp)
+
+    def mean_over_pixels(self, values: Tensor) -> Tensor:
+        """Mean of `values` (`b h w`) over valid pixels, each weighted by the weight of its true class."""
+        weights = self.valid if self.class_weights is None else self.class_weights[self.true_class] * self.valid
+        return weighted_mean(values, weights.to(values.dtype))
+
+    def mean_over_classes(self, values: Tensor, among: Tensor | None = None) -> Tensor:
+        """Mean of `values` (`c`) weighted by class, over all classes or over those `among` which is 1 (`c`, 0 or 1)."""
+        weights = torch.ones_like(values) if self.class_weights is None else self.class_weights.to(values.dtype)
+        return weighted_mean(values, weights if among is None else weights * among)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Sum of weighted values over the sum of weights; 0 if there is no weight at all."""
     return (values * weights).sum() / weights.sum().clamp(min=TINY)
-
-
-def present_classes(truth: Tensor) -> Tensor:
-    """`c` of 0 and 1: which classes have a true pixel in the one-hot `truth` (`b c h w`).
-
-    Losses by overlap leave the other classes out of their mean, so that the scale does not depend on how many classes a
-    batch happens to hold. What is wrongly given to an absent class is still paid for: softmax takes it from the
-    class that is there.
-    """
-    return truth.amax(dim=(0, 2, 3))

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import Loss, mean_over_pixels
-from pipeline.plumbing.labels import IGNORE
-from pipeline.plumbing.lazy import torch
+from pipeline.losses.base import Batch, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +30,9 @@ class CrossEntropy(Loss):
     """Share of the target spread evenly over all classes (Szegedy et al., "Rethinking the Inception Architecture",
     CVPR 2016, section 7). Above 0 it punishes certainty."""
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        per_pixel = torch.nn.functional.cross_entropy(
-            logits, target, ignore_index=IGNORE, reduction="none", label_smoothing=self.label_smoothing
-        )
-        return mean_over_pixels(per_pixel, target, class_weights)
+    def formula(self, batch: Batch) -> Tensor:
+        spread = self.label_smoothing
+        if not spread:
+            return batch.mean_over_pixels(batch.cross_entropy)
+        over_all_classes = -batch.logits.log_softmax(dim=1).mean(dim=1)
+        return batch.mean_over_pixels((1 - spread) * batch.cross_entropy + spread * over_all_classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.losses.base import TINY, Loss, mean_over_classes, present_classes, probabilities_and_truth
+from pipeline.losses.base import TINY, Batch, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ class Dice(Loss):
     over classes c and all valid pixels i of the batch, with softmax probability p and one-hot truth g; k = 1 or 2,
     the option `denominator`. With class weights the mean over classes is weighted.
 
-    Range 0 (perfect) to 1. Absent class: left out of the mean (see `present_classes`); every other class
+    Range 0 (perfect) to 1. Absent class: left out of the mean (see `Batch.present`); every other class
     has a true pixel, so no smoothing constant is needed. Background is a class as any other.
     Limits: `tversky` with alpha = beta = 0.5 is the plain form. For hard predictions both forms are 1 - Dice.
     Where we differ: V-Net (equation of section 3) is binary and sums over one volume; we sum over the batch and average
@@ -30,11 +30,8 @@ class Dice(Loss):
     `squared` sums their squares (Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, section 3), which also pulls each pixel
     towards certainty."""
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        p, g = probabilities_and_truth(logits, target)
+    def formula(self, batch: Batch) -> Tensor:
         k = {"plain": 1, "squared": 2}[self.denominator]
-        pixels = (0, 2, 3)
-        intersection = (p * g).sum(pixels)
-        sizes = (p**k + g).sum(pixels)  # g is 0 or 1, so g^k = g
-        per_class = 1 - 2 * intersection / sizes.clamp(min=TINY)
-        return mean_over_classes(per_class, class_weights, present_classes(g))
+        intersection = batch.overlap.tp
+        sizes = (batch.p**k).sum(dim=(0, 2, 3)) + batch.class_pixels  # g is 0 or 1, so g^k = g
+        return batch.mean_over_classes(1 - 2 * intersection / sizes.clamp(min=TINY), among=batch.present)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Loss, mean_over_pixels
+from pipeline.losses.base import TINY, Batch, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +28,7 @@ class Focal(Loss):
     gamma: float = Field(default=2.0, ge=0.0, le=10.0)
     """How fast easy pixels lose their say: at p = 0.9 and gamma = 2 a pixel counts a hundredth of its cross-entropy."""
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        true_class = target.clamp(max=logits.shape[1] - 1).unsqueeze(1)  # an ignored pixel may point anywhere valid
-        log_p = logits.log_softmax(dim=1).gather(1, true_class).squeeze(1)
-        factor = (-log_p.expm1()).clamp(min=TINY) ** self.gamma  # the slope of 0^gamma is infinite for gamma < 1
-        return mean_over_pixels(factor * -log_p, target, class_weights)
+    def formula(self, batch: Batch) -> Tensor:
+        wrong = -(-batch.cross_entropy).expm1()  # 1 - p, without the cancellation where p is near 1
+        factor = wrong.clamp(min=TINY) ** self.gamma  # the slope of 0^gamma is infinite for gamma < 1
+        return batch.mean_over_pixels(factor * batch.cross_entropy)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Loss, mean_over_classes, probabilities_and_truth
-from pipeline.plumbing.labels import IGNORE
+from pipeline.losses.base import TINY, Batch, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,12 +25,11 @@ class Gradient(Loss):
     Where we differ: the paper takes the difference of absolute derivatives, which forgets the direction of an edge.
     """
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        p, g = probabilities_and_truth(logits, target)
-        error, valid = p - g, (target != IGNORE).unsqueeze(1)
+    def formula(self, batch: Batch) -> Tensor:
+        error, valid = batch.p - batch.g, batch.valid.unsqueeze(1)
         total, pairs = 0.0, 0.0
         for axis in (2, 3):
             both = valid.narrow(axis, 1, valid.shape[axis] - 1) & valid.narrow(axis, 0, valid.shape[axis] - 1)
             total = total + (error.diff(dim=axis) ** 2 * both).sum(dim=(0, 2, 3))
             pairs = pairs + both.sum()
-        return mean_over_classes(total / pairs.clamp(min=TINY), class_weights)
+        return batch.mean_over_classes(total / pairs.clamp(min=TINY))

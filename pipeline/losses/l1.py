@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import Loss, mean_over_pixels, probabilities_and_truth
+from pipeline.losses.base import Batch, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,5 @@ class L1(Loss):
     Range 0 (perfect) to 2 / C. Absent class: its probability counts as error, in every pixel it is given to.
     """
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        p, g = probabilities_and_truth(logits, target)
-        return mean_over_pixels((p - g).abs().mean(dim=1), target, class_weights)
+    def formula(self, batch: Batch) -> Tensor:
+        return batch.mean_over_pixels((batch.p - batch.g).abs().mean(dim=1))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Loss, mean_over_classes, present_classes, probabilities_and_truth
+from pipeline.losses.base import TINY, Batch, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,11 +31,7 @@ class Tversky(Loss):
     beta: float = Field(default=0.7, gt=0.0, le=10.0)
     """Price of false negatives; above alpha it favours recall. Must not be 0: nothing found would then cost nothing."""
 
-    def formula(self, logits: Tensor, target: Tensor, class_weights: Tensor | None) -> Tensor:
-        p, g = probabilities_and_truth(logits, target)
-        pixels = (0, 2, 3)
-        tp = (p * g).sum(pixels)
-        fp = p.sum(pixels) - tp
-        fn = g.sum(pixels) - tp
+    def formula(self, batch: Batch) -> Tensor:
+        tp, fp, fn = batch.overlap
         index = tp / (tp + self.alpha * fp + self.beta * fn).clamp(min=TINY)
-        return mean_over_classes(1 - index, class_weights, present_classes(g))
+        return batch.mean_over_classes(1 - index, among=batch.present)

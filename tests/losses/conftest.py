@@ -8,14 +8,15 @@ import torch
 
 from pipeline.learn.torchvision_schemas import declare_missing_operators
 from pipeline.plumbing import plugins
+from tests.losses.informed import Informed
 
 torch.set_num_threads(1)  # tiny tensors: more threads only cost time
 
 
 @pytest.fixture(scope="session")
 def build():
-    """`build("focal", gamma=0.0)`: a loss as params.yaml would build it."""
-    return lambda kind, **options: plugins.build("losses", kind, options, kind)
+    """`build("focal", gamma=0.0)`: a loss as params.yaml would build it, with facts as a training would give."""
+    return lambda kind, **options: Informed(plugins.build("losses", kind, options, kind))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,37 @@
 """Compound: the sum by hand, and a sentence for each mistake in its terms."""
 
+import importlib
+
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from pipeline.losses.base import Facts
+from pipeline.losses.compound import Ramp
 from pipeline.losses.dice import Dice
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
 
 KNOWN = ", ".join(plugins.kinds("losses"))
+
+
+def reference(loss, logits, target, weights, facts):
+    """The references of the terms, summed; Kendall et al., equation 10, where weights are learned."""
+    total = 0.0
+    for k, (name, block) in enumerate(loss.terms.items()):
+        options = dict(block) if isinstance(block, dict) else {"weight": block}
+        weight = options.pop("weight")
+        if isinstance(weight, dict):
+            weight = weight["start"] + facts.progress * (weight["end"] - weight["start"])
+        term = plugins.build("losses", name, options, name)
+        module = importlib.import_module(f"tests.losses.test_{term.described()['kind']}")
+        value = module.reference(term, logits, target, weights, facts)
+        if loss.weights == "learned":
+            s = facts.learned[k]
+            value = (np.exp(-s) * value + s / 2) * (target != 255).any()
+        total += weight * value
+    return total
 
 
 def refusal(build, terms):
@@ -111,3 +134,77 @@ def test_weights_of_terms_change_their_shares(build, row, predict_surely):
     loss = build("compound", terms={"l1": 1.0, "dice": 6.0})(prediction, truth)
     assert loss.item() == pytest.approx(1 / 2 + 6 * (1 / 3))
     assert loss.dtype == torch.float32
+
+
+def test_ramp_and_switch_follow_the_share_of_iterations_done():
+    """From 2 to 0 between 20 % and 60 %: halfway at 40 %; a switch changes at its iteration and not before."""
+    ramp = Ramp(start=2.0, end=0.0, between=(0.2, 0.6))
+    assert [ramp.at(progress) for progress in (0.0, 0.2, 0.4, 0.6, 0.9)] == pytest.approx([2, 2, 1, 0, 0])
+    switch = Ramp(start=0.0, end=1.0, between=(0.5, 0.5))
+    assert [switch.at(progress) for progress in (0.0, 0.49, 0.5, 1.0)] == [0, 0, 1, 1]
+
+
+def test_two_stages_are_one_loss_after_the_other(build, batch):
+    """Cross-entropy alone in the first half, Dice alone in the second."""
+    first = {"weight": {"start": 1.0, "end": 0.0, "between": [0.5, 0.5]}}
+    second = {"weight": {"start": 0.0, "end": 1.0, "between": [0.5, 0.5]}}
+    loss = build("compound", terms={"cross_entropy": first, "dice": second}).loss
+    at = [loss(*batch, facts=Facts(progress=progress)) for progress in (0.49, 0.5)]
+    assert_close(torch.stack(at), torch.stack([build("cross_entropy")(*batch), build("dice")(*batch)]))
+
+
+def test_learned_weights_start_at_those_given_and_settle_where_the_paper_says(build, batch):
+    """Setting the derivative to zero gives exp(s) = 2 L: a term that stays large loses its say."""
+    loss = build("compound", terms={"cross_entropy": 1.0, "dice": 0.5}, weights="learned").loss
+    assert loss.learned_numbers() == 2
+    s = torch.zeros(2, requires_grad=True)
+    start = loss(*batch, facts=Facts(learned=s))
+    assert_close(start, build("cross_entropy")(*batch) + 0.5 * build("dice")(*batch))
+    optimizer = torch.optim.Adam([s], lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss(*batch, facts=Facts(learned=s)).backward()
+        optimizer.step()
+    values = torch.stack([build(kind)(*batch) for kind in ("cross_entropy", "dice")])
+    assert_close(s.detach().exp(), 2 * values, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("terms", "weights", "sentence"),
+    [
+        (
+            {"l1": {"weight": {"start": 1.0, "end": 0.0}}, "dice": 1.0},
+            "learned",
+            "weights that are learned cannot change by a schedule too; give numbers.",
+        ),
+        ({"l1": {"weight": {"start": 1.0, "end": 0.0}}, "dice": {"weight": {"start": 0.0, "end": 1.0}}}, "fixed", None),
+        (
+            {
+                "l1": {"weight": {"start": 1.0, "end": 0.0, "between": [0.1, 0.3]}},
+                "dice": {"weight": {"start": 0.0, "end": 1.0, "between": [0.4, 0.5]}},
+            },
+            "fixed",
+            "all weights are 0 when 30% of the iterations are done.",
+        ),
+    ],
+)
+def test_weights_that_cannot_work_are_refused(build, terms, weights, sentence):
+    if sentence is None:
+        assert build("compound", terms=terms, weights=weights).described()["terms"] == terms
+        return
+    with pytest.raises(UserError) as error:
+        build("compound", terms=terms, weights=weights)
+    assert str(error.value) == f"compound.terms: {sentence}"
+
+
+def test_a_ramp_in_the_wrong_order_is_refused(build):
+    terms = {"l1": {"weight": {"start": 1.0, "end": 0.0, "between": [0.6, 0.5]}}, "dice": 1.0}
+    expected = "compound.terms.l1.weight: 'between' must be two shares in order, from 0 to 1, not [0.6, 0.5]."
+    assert refusal(build, terms) == expected
+
+
+def test_a_term_with_learned_weights_is_refused(build):
+    inner = {"kind": "compound", "weight": 1.0, "weights": "learned", "terms": {"focal": 1.0, "dice": 1.0}}
+    assert refusal(build, {"inner": inner, "l1": 1.0}) == (
+        "compound.terms.inner: a term cannot learn weights of its own; only the outermost compound can."
+    )
