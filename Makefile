@@ -1,11 +1,13 @@
 # make benchmark   a fresh clone to a finished leaderboard        make test   all tests
 # make ui          browse the runs in MLflow                      make lint   what CI checks first
 # make publish     rebuild MLflow from the files                  make setup  the environment alone
+# make docs        docs/losses.md from the docstrings
+# make conformance the losses of other libraries under our tests  make bench-losses   speed beside theirs
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup benchmark ui publish lint test
+.PHONY: setup benchmark ui publish docs conformance bench-losses lint test
 
 setup: .venv/installed
 
@@ -23,6 +25,19 @@ ui: setup
 
 publish: setup
 	dvc repro --force --single-item publish
+
+docs: setup
+	python -m pipeline.document
+
+conformance: .venv/peers
+	dvc repro docs/dvc.yaml:conformance
+
+bench-losses: .venv/peers
+	python -m pipeline.conformance.speed
+
+.venv/peers: requirements-peers.lock .venv/installed
+	python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
+	touch $@
 
 lint: setup
 	ruff check .

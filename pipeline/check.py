@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets.base import Dataset
-from pipeline.learn.settings import Fit, UNet
+from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.losses.base import Loss
 from pipeline.measure.metrics import METRICS
 from pipeline.plumbing import plugins
@@ -25,6 +25,7 @@ from pipeline.strategies.base import Strategy
 
 PARAMS, DVCFILE = Path("params.yaml"), Path("dvc.yaml")
 PLUGIN_FOLDERS = {"dataset": "datasets", "loss": "losses", "strategy": "strategies"}
+NOT_OPTIONS = {"dataset": "fit", "loss": "tune"}  # keys of an entry that are about its training
 
 
 def main() -> None:
@@ -42,7 +43,9 @@ def make_plan() -> dict[str, Any]:
     built = {axis: _build(params, axis) for axis in PLUGIN_FOLDERS}
     models = {name: UNet.read(block, f"{PARAMS}: axes.model.{name}") for name, block in params.axes["model"].items()}
     fits = {name: _fit_of(params, name) for name in built["dataset"]}
+    tunes = {name: _tune_of(params, name) for name in built["loss"]}
     _check_class_weights(built["loss"], built["strategy"])
+    _check_classes(built["loss"], built["dataset"])
     _check_report(params)
     return {
         **_dataset_plans(built["dataset"]),
@@ -53,8 +56,10 @@ def make_plan() -> dict[str, Any]:
             for axis in ("loss", "strategy")
             for name, plugin in built[axis].items()
         },
+        **{f"tune/{name}": tune for name, tune in tunes.items()},
         "train/code": {"code": code_digest(["pipeline.train"]), "versions": versions()},
         "evaluate": {**params.eval.model_dump(), "code": code_digest(["pipeline.evaluate"]), "versions": versions()},
+        "gradients": _gradients_plan(params, built["loss"], models, fits),
         "report": {
             **params.report.model_dump(),
             "axes": {axis: list(entries) for axis, entries in params.axes.items()},
@@ -66,18 +71,19 @@ def make_plan() -> dict[str, Any]:
 
 
 def _build(params: Params, axis: str) -> dict[str, Any]:
-    """The plug-ins of one axis by name. `fit` in a dataset's entry belongs to training, not to the dataset."""
-    blocks = params.axes[axis]
-    if axis == "dataset":
-        blocks = {name: _without_fit(block) for name, block in blocks.items()}
+    """The plug-ins of one axis by name, from what in their entries is an option of the plug-in."""
     return {
-        name: plugins.build(PLUGIN_FOLDERS[axis], name, block, f"{PARAMS}: axes.{axis}.{name}")
-        for name, block in blocks.items()
+        name: plugins.build(PLUGIN_FOLDERS[axis], name, _options(block, axis), f"{PARAMS}: axes.{axis}.{name}")
+        for name, block in params.axes[axis].items()
     }
 
 
-def _without_fit(block: Any) -> Any:
-    return {key: value for key, value in block.items() if key != "fit"} if isinstance(block, dict) else block
+def _options(block: Any, axis: str) -> Any:
+    return (
+        {key: value for key, value in block.items() if key != NOT_OPTIONS.get(axis)}
+        if isinstance(block, dict)
+        else block
+    )
 
 
 def _fit_of(params: Params, dataset: str) -> Fit:
@@ -87,6 +93,34 @@ def _fit_of(params: Params, dataset: str) -> Fit:
         raise UserError(f"{PARAMS}: axes.dataset.{dataset}.fit: must be a mapping, not {override!r}.")
     Fit.read(params.fit, f"{PARAMS}: fit")
     return Fit.read({**params.fit, **override}, f"{PARAMS}: axes.dataset.{dataset}.fit")
+
+
+def _tune_of(params: Params, loss: str) -> dict[str, Any]:
+    """What the stage `tune` does for a loss: a search with all it depends on, or None."""
+    settings = Tune.read(params.tune, f"{PARAMS}: tune")
+    wanted = (params.axes["loss"][loss] or {}).get("tune", True)
+    if not isinstance(wanted, bool):
+        raise UserError(f"{PARAMS}: axes.loss.{loss}.tune: must be true or false, not {wanted!r}.")
+    if not wanted or settings.rates == 1:
+        return {"search": None}
+    return {"search": settings.model_dump(), "code": code_digest(["pipeline.tune"]), "versions": versions()}
+
+
+def _gradients_plan(
+    params: Params, losses: dict[str, Loss], models: dict[str, UNet], fits: dict[str, Fit]
+) -> dict[str, Any]:
+    """All that the comparison of gradients depends on but data and trained models."""
+    cross_entropy = plugins.build("losses", "cross_entropy", {}, "the reference of gradients")
+    return {
+        "losses": {name: _described(loss) for name, loss in losses.items()},
+        "cross_entropy": _described(cross_entropy),
+        "models": {name: model.model_dump() for name, model in models.items()},
+        "fits": {name: fit.model_dump() for name, fit in fits.items()},
+        "strategy": params.report.control.strategy,
+        "seed": int(next(iter(params.axes["seed"]))),
+        "code": code_digest(["pipeline.gradients"]),
+        "versions": versions(),
+    }
 
 
 def _described(plugin: plugins.Plugin) -> dict[str, Any]:
@@ -113,6 +147,16 @@ def _check_class_weights(losses: dict[str, Loss], strategies: dict[str, Strategy
             raise UserError(
                 f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.strategy.{treatment}, which weighs classes: "
                 f"{reason.rstrip('.')}. Remove one of the two."
+            )
+
+
+def _check_classes(losses: dict[str, Loss], datasets: dict[str, Dataset]) -> None:
+    """A loss with an option per class never meets a dataset with another number of classes."""
+    for (name, loss), (data, dataset) in itertools.product(losses.items(), datasets.items()):
+        if reason := loss.refuses_classes(len(dataset.classes)):
+            raise UserError(
+                f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.dataset.{data}, which has "
+                f"{len(dataset.classes)} classes: {reason}"
             )
 
 

@@ -1,8 +1,9 @@
 """Stage `publish`: makes MLflow show exactly what the files say.
 
 One experiment per dataset; a run per cell, found by its fingerprint and completed if it exists; a summary run per loss
-and strategy. Runs that no longer belong to params.yaml stay, marked as superseded. Doing it twice changes nothing, and
-after `mlflow.db` is deleted it brings everything back: `make publish`.
+and strategy; a run per trial of a search for a learning rate. Runs that no longer belong to params.yaml stay, marked
+as superseded. Doing it twice changes nothing, and after `mlflow.db` is deleted it brings everything back: `make
+publish`.
 """
 
 import re
@@ -20,7 +21,7 @@ from pipeline.measure.tables import CELL, EXPERIMENT
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import digest, file_digest, read_json
-from pipeline.plumbing.plan import MODELS, PREDICTIONS, PREPARED, read_plan
+from pipeline.plumbing.plan import MODELS, PREDICTIONS, PREPARED, TUNED, read_plan
 from pipeline.plumbing.tracking import KEY, Store, cell_tags, failures_explained, tracking_uri
 
 RESULTS = Path("results")
@@ -52,6 +53,8 @@ def publish_dataset(
     for row in board.to_dict("records"):
         if (names := tuple(row[axis] for axis in EXPERIMENT)) in ended:
             current.add(publish_summary(store, experiment, runs, row, ended[names]))
+    for search in dict.fromkeys(cell.search for cell in scores):
+        current |= {publish_trial(store, experiment, runs, search, file) for file in _trials(search)}
     for key in runs.keys() - current:
         store.describe(runs[key], {"state": "superseded"}, {})
 
@@ -98,10 +101,36 @@ def publish_summary(store: Store, experiment: str, runs: dict[str, Any], row: di
     return key
 
 
+def publish_trial(store: Store, experiment: str, runs: dict[str, Any], search: str, file: Path) -> str:
+    """Make or complete the run of one trial of a search for a learning rate."""
+    trial, chosen = read_json(file), read_json(TUNED / search / "rate.json")["lr"]
+    origin, key = trial["provenance"], digest([search, trial])
+    dataset, model, loss = search.split("-")
+    run = runs.get(key) or store.start(experiment, f"{search} · lr {trial['lr']:.3g}", origin["started"])
+    tags = {"kind": "trial", KEY: key, "dataset": dataset, "model": model, "loss": loss, "dvc.stage": f"tune@{search}"}
+    state = {"state": "current", "chosen": str(trial["lr"] == chosen).lower()}
+    store.describe(run, tags | state, {"fit.lr": trial["lr"], "loss": loss, "model": model, "dataset": dataset})
+    shown = {"train/loss": "train_loss", "val/miou": "val_miou"}
+    points = [
+        (key, each[column], each["iteration"], at)
+        for each, at in zip(trial["history"], origin["validated"], strict=True)
+        for key, column in shown.items()
+    ]
+    store.complete(run, points)
+    ended = origin["started"] + origin["seconds"]
+    store.finish(run, ended, "FAILED" if trial["diverged_at"] else "FINISHED")
+    return key
+
+
+def _trials(search: str) -> list[Path]:
+    return sorted((TUNED / search / "trials").glob("[!.]*.json"))
+
+
 def cell_params(facts: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
     """Flat params, numbers as numbers: the axes, then every resolved option as `loss.gamma` or `fit.lr`."""
     plan, flat = facts["plan"], dict(facts["cell"])
-    blocks = {"model": plan["model"], "loss": plan["loss"], "strategy": plan["strategy"], "fit": plan["dataset"]["fit"]}
+    fit = plan["dataset"]["fit"] | {"lr": facts["lr"]}
+    blocks = {"model": plan["model"], "loss": plan["loss"], "strategy": plan["strategy"], "fit": fit}
     for block, options in blocks.items():
         flat |= {f"{block}.{key}": value for key, value in options.items() if key != "code"}
     return flat | {"device": origin["device"], "threads": origin["threads"]}

@@ -6,6 +6,8 @@ not trained yet is named as missing. Writes to `results/`:
     cells.csv                          a row per cell, with its state
     differences.csv                    paired differences from the control
     per_class.csv                      the leaderboard per class
+    learning_rates.csv                 the rate of each loss, and what the search says of it
+    tuning.csv                         tuned and untuned losses side by side, where both are listed
     metrics/, plots/                   for `dvc metrics` and `dvc plots`
     report/index.html                  one page that needs no network; its figures also as files
 """
@@ -16,8 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.measure.gradient_tables import read_gradients
 from pipeline.measure.metrics import METRICS
 from pipeline.measure.page import write_page
+from pipeline.measure.rates import rate_table, trial_table, tuning_table
 from pipeline.measure.story import Shown, Story
 from pipeline.measure.summary import leaderboard_text, missing, sentence
 from pipeline.measure.tables import (
@@ -32,7 +36,7 @@ from pipeline.measure.tables import (
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import read_json, whole, write_json, write_text
-from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, read_plan
+from pipeline.plumbing.plan import COUNTS, GRADIENTS, MODELS, PREDICTIONS, PREPARED, TUNED, read_plan
 
 RESULTS = Path("results")
 
@@ -53,6 +57,9 @@ def make_story(plan: dict[str, Any], facts: dict[Cell, dict[str, Any] | None]) -
     metas = {name: _meta(PREPARED / name) for name in plan["axes"]["dataset"]}
     primary, confidence = plan["primary_metric"], plan["confidence"]
     cells = cell_table(judged)
+    found = searches(plan["axes"])
+    rates = rate_table(found)
+    losses = {cell.loss: known["plan"]["loss"] for cell, known in facts.items() if known}
     return Story(
         primary=primary,
         confidence=confidence,
@@ -64,6 +71,10 @@ def make_story(plan: dict[str, Any], facts: dict[Cell, dict[str, Any] | None]) -
         differences=difference_table(cells, primary, plan["control"], confidence),
         classes=class_table(judged, {name: meta["pixel_frequency"] for name, meta in metas.items()}, confidence),
         curves=learning_curves(facts),
+        gradients=read_gradients(GRADIENTS, plan["axes"]),
+        rates=rates,
+        trials=trial_table(found),
+        tuning=tuning_table(cells, losses, rates, primary, confidence),
         gallery=[shown for name in metas for shown in gallery(name, metas[name], facts)],
         origins=[read_json(MODELS / cell.name / "provenance.json") for cell, known in facts.items() if known],
     )
@@ -101,6 +112,13 @@ def learning_curves(facts: dict[Cell, dict[str, Any] | None]) -> pd.DataFrame:
     return pd.concat(curves) if curves else pd.DataFrame(columns=columns)
 
 
+def searches(axes: dict[str, list[str]]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What `tune` found, by dataset, model and loss."""
+    names = dict.fromkeys((cell.dataset, cell.model, cell.loss) for cell in combinations(axes))
+    files = {each: TUNED / "-".join(each) / "search.json" for each in names}
+    return {each: read_json(file) for each, file in files.items() if file.is_file()}
+
+
 def gallery(dataset: str, meta: dict[str, Any], facts: dict[Cell, dict[str, Any] | None]) -> list[Shown]:
     """The test images whose predictions were kept, with that of the first seed of each experiment that finished."""
     images = np.load(PREPARED / dataset / "test_images.npy", mmap_mode="r")
@@ -127,6 +145,8 @@ def write_tables(story: Story) -> None:
         "cells": story.cells,
         "differences": story.differences,
         "per_class": story.classes,
+        "learning_rates": story.rates,
+        "tuning": story.tuning,
     }
     for name, table in tables.items():
         with whole(RESULTS / f"{name}.csv") as part:

@@ -1,8 +1,8 @@
 """Many cells at once: `python -m pipeline.run -j N`.
 
-Checks everything, runs the shared stages, then every stale cell through DVC itself, N at a time, with the cores divided
-between them, then a plain `dvc repro` for the rest. It keeps no state of its own: DVC knows what is done, and
-`dvc repro` alone does the same, one cell after another.
+Checks everything, runs the shared stages, then every stale search for a learning rate and every stale cell through DVC
+itself, N at a time, with the cores divided between them, then a plain `dvc repro` for the rest. It keeps no state of
+its own: DVC knows what is done, and `dvc repro` alone does the same, one cell after another.
 """
 
 import argparse
@@ -38,9 +38,10 @@ def main() -> None:
     # Forced, since a `folder` dataset lies outside what DVC watches; with an unchanged plan nothing follows from it.
     _dvc("repro", "--force", "--single-item", "check")
     _dvc("repro", "prepare")
-    cells = stale_cells()
-    make_experiments(dict.fromkeys(cell.dataset for cell in cells))
-    failed = train(cells, jobs)
+    run_stages(stale("tune"), jobs)  # a search that fails makes its cells fail, which then are named
+    cells = stale("train")
+    make_experiments(dict.fromkeys(Cell.parse(stage).dataset for stage in cells))
+    failed = run_stages(cells, jobs)
     if failed:
         report_without(failed, len(cells))
     _dvc("repro", "report")
@@ -57,53 +58,52 @@ def default_jobs() -> int:
     return 3 if on_gpu else os.cpu_count() or 1
 
 
-def stale_cells() -> list[Cell]:
-    """Cells of params.yaml that DVC would train, in its order."""
-    status = subprocess.run([*DVC, "status", "--json", "train"], capture_output=True, text=True)
+def stale(group: str) -> list[str]:
+    """Stages `group@...` that DVC would run, in the order of params.yaml."""
+    status = subprocess.run([*DVC, "status", "--json", group], capture_output=True, text=True)
     if status.returncode:
-        raise UserError(f"`dvc status train` failed: {status.stderr.strip()}")
-    stages = json.loads(status.stdout or "{}")
-    return [Cell.parse(stage) for stage in stages if stage.startswith("train@")]
+        raise UserError(f"`dvc status {group}` failed: {status.stderr.strip()}")
+    return [stage for stage in json.loads(status.stdout or "{}") if stage.startswith(f"{group}@")]
 
 
-def train(cells: list[Cell], jobs: int) -> list[Cell]:
-    """Train the cells, `jobs` at a time, a line for each when it ends; returns those that failed."""
+def run_stages(stages: list[str], jobs: int) -> list[str]:
+    """Run the stages, `jobs` at a time, a line for each when it ends; returns those that failed."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
     LOGS.mkdir(parents=True, exist_ok=True)
     failed = []
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            waiting = {pool.submit(_train_cell, cell, environment): cell for cell in cells}
+            waiting = {pool.submit(_run_stage, stage, environment): stage for stage in stages}
             for done, future in enumerate(as_completed(waiting), start=1):
-                cell, (seconds, code) = waiting[future], future.result()
-                print(f"[{done}/{len(cells)}] {cell.name}  {'failed' if code else f'{seconds:.0f} s'}", flush=True)
+                stage, (seconds, code) = waiting[future], future.result()
+                print(f"[{done}/{len(stages)}] {stage}  {'failed' if code else f'{seconds:.0f} s'}", flush=True)
                 if code:
-                    failed.append(cell)
-        except KeyboardInterrupt:  # the running cells get it too; those that wait must not start
+                    failed.append(stage)
+        except KeyboardInterrupt:  # the running stages get it too; those that wait must not start
             pool.shutdown(cancel_futures=True)
             raise
     return failed
 
 
-def report_without(failed: list[Cell], of: int) -> None:
+def report_without(failed: list[str], of: int) -> None:
     """Report the cells that are there, then raise the UserError that names those that failed."""
-    for stage in ("evaluate", "report"):
+    for stage in ("evaluate", "gradients", "report"):
         _dvc("repro", "--single-item", stage)
-    logs = ", ".join(str(_log(cell)) for cell in failed)
+    logs = ", ".join(str(_log(stage)) for stage in failed)
     raise UserError(f"{len(failed)} of {of} cells failed, the others are in the report; the reason stands in {logs}.")
 
 
-def _train_cell(cell: Cell, environment: dict[str, str]) -> tuple[float, int]:
-    """Seconds and exit code of one cell, run through DVC; what it prints goes into its log."""
+def _run_stage(stage: str, environment: dict[str, str]) -> tuple[float, int]:
+    """Seconds and exit code of one stage, run through DVC; what it prints goes into its log."""
     started = time.monotonic()
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", cell.stage]
-    with _log(cell).open("w", encoding="utf-8") as log:
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", stage]
+    with _log(stage).open("w", encoding="utf-8") as log:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode
     return time.monotonic() - started, code
 
 
-def _log(cell: Cell) -> Path:
-    return LOGS / f"{cell.name}.log"
+def _log(stage: str) -> Path:
+    return LOGS / f"{stage.partition('@')[2]}.log"
 
 
 def _dvc(*arguments: str) -> None:

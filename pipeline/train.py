@@ -8,32 +8,23 @@ Writes to `models/<cell>/`:
 """
 
 import argparse
-import functools
 import time
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from pipeline.learn import model as unet
-from pipeline.learn.augmentation import Augmentation
-from pipeline.learn.device import chosen_device, loader_workers
-from pipeline.learn.fit import Outcome, Validation, fit
-from pipeline.learn.predict import on_device, predict
-from pipeline.learn.samples import Draws, batches, draw_order, open_split
+from pipeline.learn.device import chosen_device
+from pipeline.learn.fit import Outcome, Validation
 from pipeline.learn.settings import Fit, UNet
-from pipeline.measure.counts import count, iou, mean_iou
+from pipeline.learn.training import Task, run_training
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import read_json, whole, write_csv, write_json
-from pipeline.plumbing.plan import MODELS, PREPARED, fingerprint, read_cell_plan
+from pipeline.plumbing.plan import MODELS, PREPARED, fingerprint, options_of, read_cell_plan, read_rate
 from pipeline.plumbing.provenance import provenance
-from pipeline.plumbing.random_streams import small_seed
 from pipeline.plumbing.tracking import LiveRun
-from pipeline.strategies.base import ClassStatistics
 
 
 def main() -> None:
@@ -48,23 +39,26 @@ def main() -> None:
 
 
 def train(cell: Cell) -> None:
-    """Train one cell of the plan on its prepared dataset."""
-    plan, prepared, device = read_cell_plan(cell), PREPARED / cell.dataset, chosen_device()
-    meta = read_json(prepared / "meta.json")
-    settings = Fit.model_validate(plan["dataset"]["fit"])
+    """Train one cell of the plan on its prepared dataset, at the learning rate that `tune` chose."""
+    plan, device = read_cell_plan(cell), chosen_device()
+    meta, rate = read_json(PREPARED / cell.dataset / "meta.json"), read_rate(cell)
+    task = Task(
+        prepared=PREPARED / cell.dataset,
+        meta=meta,
+        model=UNet.model_validate(plan["model"]),
+        fit=Fit.model_validate(plan["dataset"]["fit"] | {"lr": rate["lr"]}),
+        loss=plugins.restore("losses", options_of(plan["loss"]), f"loss {cell.loss}"),
+        strategy=plugins.restore("strategies", options_of(plan["strategy"]), f"strategy {cell.strategy}"),
+        seed=cell.seed,
+    )
     facts = {
         "cell": cell._asdict(),
         "plan": plan,
-        "fingerprint": fingerprint(plan, meta["digest"]),
+        "lr": rate["lr"],
+        "fingerprint": fingerprint(plan, rate["lr"], meta["digest"]),
         "data_digest": meta["digest"],
         **{key: meta[key] for key in ("classes", "image_size", "mean", "std")},
     }
-    torch.manual_seed(small_seed(cell.seed, "initial weights"))
-    options, classes = UNet.model_validate(plan["model"]), len(meta["classes"])
-    model = unet.build(options, classes, settings.dropout, meta["mean"], meta["std"]).to(device)
-    torch.manual_seed(small_seed(cell.seed, "dropout"))
-    loader, loss = assemble(cell, plan, settings, device)
-
     clock, times = time.time(), []
     with LiveRun(facts, clock) as live:
 
@@ -73,45 +67,9 @@ def train(cell: Cell) -> None:
             shown = {"train/loss": validation.train_loss, "val/miou": validation.val_miou}
             live.log(shown, validation.iteration, times[-1])
 
-        validate = functools.partial(validation_scores, prepared, classes, settings, device)
-        outcome = fit(model, loss, loader, settings, device, validate, report)
-    write(cell, facts, outcome, model, provenance(device, settings.iterations * settings.batch_size, clock, times))
-
-
-def assemble(cell: Cell, plan: dict[str, Any], settings: Fit, device: torch.device) -> tuple[Any, Any]:
-    """What the strategy and the loss make of the common settings: the batches, and the loss with its class weights."""
-    prepared = PREPARED / cell.dataset
-    statistics = ClassStatistics(np.load(prepared / "train_class_pixels.npy"))
-    strategy = plugins.restore("strategies", _options(plan["strategy"]), f"strategy {cell.strategy}")
-    loss = plugins.restore("losses", _options(plan["loss"]), f"loss {cell.loss}")
-
-    draws = settings.iterations * settings.batch_size
-    order = draw_order(cell.seed, draws, len(statistics.pixels), strategy.image_weights(statistics))
-    augmentation = Augmentation(settings.augmentation, settings.horizontal_flip, strategy.augmentation(statistics))
-    loader = batches(
-        Draws(prepared, order, augmentation, cell.seed), settings.batch_size, loader_workers(device), device
-    )
-    weights = strategy.class_weights(statistics)
-    if weights is not None:
-        weights = torch.tensor(weights, dtype=torch.float32, device=device)
-    return loader, functools.partial(loss, class_weights=weights)
-
-
-def _options(planned: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in planned.items() if key != "code"}
-
-
-def validation_scores(
-    prepared: Path, classes: int, settings: Fit, device: torch.device, model: nn.Module
-) -> tuple[float, list[float]]:
-    """Mean IoU and IoU per class on the validation split."""
-    images, masks = open_split(prepared, "val")
-    counts = [
-        count(predicted, on_device(masks[where], device), classes)
-        for where, predicted in predict(model, images, 2 * settings.batch_size, device)
-    ]
-    counts = np.concatenate(counts)
-    return mean_iou(counts), iou(counts.sum(axis=0)).tolist()
+        model, criterion, outcome = run_training(task, device, report)
+    facts["learned"] = [] if criterion.learned is None else criterion.learned.tolist()
+    write(cell, facts, outcome, model, provenance(device, task.fit.iterations * task.fit.batch_size, clock, times))
 
 
 def write(cell: Cell, facts: dict[str, Any], outcome: Outcome, model: nn.Module, origin: dict[str, Any]) -> None:

@@ -1,12 +1,10 @@
 """What the contract tests of losses and strategies ask of the options of a plug-in."""
 
-import ast
-import inspect
-import itertools
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 
+from pipeline.document import attribute_docstrings
 from pipeline.plumbing.plugins import Plugin
 
 
@@ -30,6 +28,4 @@ def other_values(cls: type[Plugin], option: str) -> list[Any]:
 
 def undocumented_options(cls: type[Plugin]) -> set[str]:
     """Options that no docstring follows."""
-    body = ast.parse(inspect.getsource(cls)).body[0].body
-    fields = [(node, after) for node, after in itertools.pairwise(body) if isinstance(node, ast.AnnAssign)]
-    return set(cls.model_fields) - {node.target.id for node, after in fields if isinstance(after, ast.Expr)}
+    return set(cls.model_fields) - set(attribute_docstrings(cls))

@@ -15,6 +15,7 @@ LAYERS = {
     "datasets": 1,
     "losses": 1,
     "strategies": 1,
+    "conformance": 2,
     "": 2,
 }  # "": stage files
 ONE_IMPORTER = {
@@ -90,6 +91,14 @@ def test_one_module_imports(library):
     assert [module for module, found in IMPORTS.items() if library in {each.split(".")[0] for each in found}] == [
         ONE_IMPORTER[library]
     ]
+
+
+def test_the_losses_of_other_libraries_are_reached_from_one_folder():
+    """By source that it runs, so that nothing else needs the extra `peers`; and no stage depends on that folder."""
+    peers = {"kornia", "monai", "pytorch_toolbelt"}
+    assert not [module for module, found in IMPORTS.items() if peers & {each.split(".")[0] for each in found}]
+    outside = [module for module in OWN if folder_of(module) != "conformance"]
+    assert not [module for module in outside if any(folder_of(each) == "conformance" for each in OWN[module])]
 
 
 def test_every_library_that_is_imported_is_declared():

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from ruamel.yaml import YAML
 
-from tests.miniature import Miniature
+from pipeline.plumbing import plugins
+from tests.miniature import ROOT, Miniature
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,7 @@ MISTAKES = [
     ({"axes__loss__dice": {"denominator": "sqared"}}, "axes.loss.dice.denominator: 'sqared' is not allowed. Did you mean 'squared'?"),
     ({"axes__loss__focal": {"gamma": -1.0}}, "axes.loss.focal.gamma: -1.0 should be greater than or equal to 0."),
     ({"axes__loss__c": {"kind": "compound", "terms": {"dice": 1, "cros_entropy": 1}}}, "axes.loss.c.terms.cros_entropy: no pipeline/losses/cros_entropy.py. Did you mean 'cross_entropy'?"),
+    ({"axes__loss__focal": {"alpha": [1.0, 2.0]}}, "params.yaml: axes.loss.focal cannot be crossed with axes.dataset.digits, which has 5 classes: 'alpha' has 2 numbers; give one for each class."),
     ({"axes__strategy__oversampel": {}}, "axes.strategy.oversampel: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
     ({"axes__dataset__digit": {}}, "axes.dataset.digit: no pipeline/datasets/digit.py. Did you mean 'digits'?"),
     ({"axes__dataset__digits__image_sise": 64}, "axes.dataset.digits.image_sise: unknown key. Did you mean 'image_size'?"),
@@ -35,6 +38,9 @@ MISTAKES = [
     ({"axes__seed": [0, 0]}, "axes.seed: must be a list of different whole numbers"),
     ({"fit__optimiser": "sgd"}, "params.yaml: fit.optimiser: unknown key. Did you mean 'optimizer'?"),
     ({"fit__lr": 0}, "params.yaml: fit.lr: 0 should be greater than 0."),
+    ({"tune": {"rats": 5}}, "params.yaml: tune.rats: unknown key. Did you mean 'rates'?"),
+    ({"tune": {"lowest": 1e-3, "highest": 1e-2}}, "params.yaml: tune: 'highest' (0.01) must be at least 100 times 'lowest' (0.001)"),
+    ({"axes__loss__dice": {"tune": "no"}}, "params.yaml: axes.loss.dice.tune: must be true or false, not 'no'."),
     ({"evel": {}}, "params.yaml: unknown key 'evel'. Did you mean 'eval'?"),
     ({"report": {"control": {"loss": "cross_entrpy"}}}, "report.control.loss: no entry 'cross_entrpy' in axes.loss. Did you mean 'cross_entropy'?"),
     ({"report": {"primary_metric": "miuo"}}, "report.primary_metric: no metric 'miuo'. Did you mean 'miou'?"),
@@ -69,7 +75,7 @@ def test_a_mistake_in_params_stops_the_benchmark_with_one_sentence(unsaved, chan
         (
             "loss: ${axes.loss}",
             "loss: ${axes.los}",
-            "stages.train.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
+            "stages.tune.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
         ),
     ],
 )
@@ -128,6 +134,12 @@ def test_a_dataset_overrides_fit_for_itself_alone(unsaved):
     assert rates == {"digits": 0.5, "more": 1e-3}
 
 
-@pytest.mark.parametrize("preset", ["smoke", "digits", "oxford_pets", "camvid"])
-def test_every_preset_is_valid(fresh, tmp_path, preset):
+@pytest.mark.parametrize("preset", [file.stem for file in sorted((ROOT / "presets").glob("*.yaml"))])
+def test_every_preset_is_valid(tmp_path, preset):
     Miniature.create(tmp_path / "work", preset).run("pipeline.check")
+
+
+def test_the_preset_of_every_loss_has_every_loss():
+    params = YAML(typ="safe").load(ROOT / "presets" / "every_loss.yaml")
+    listed = {(block or {}).get("kind", name) for name, block in params["axes"]["loss"].items()}
+    assert listed == set(plugins.kinds("losses"))

@@ -1,5 +1,7 @@
 """What an edit may cost: each row of the design's table, asked of DVC itself."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.miniature import Miniature
@@ -7,7 +9,9 @@ from tests.miniature import Miniature
 pytestmark = pytest.mark.xdist_group("miniature a")
 
 AFTER_COUNTS = {"report", "publish"}
+GRADIENTS = {"gradients"}  # it compares all losses of params.yaml
 CELL = "train@digits-unet_tiny-{}-{}-{}".format
+TUNE = "tune@digits-unet_tiny-{}".format
 
 
 def cells(losses=("cross_entropy", "dice"), strategies=("none", "class_weights"), seeds=(0,)) -> set[str]:
@@ -43,6 +47,7 @@ def test_a_comment_docstring_or_format_runs_check_only(workspace, file, old, new
         ("pipeline/measure/summary.py", '"# Leaderboard"', '"# The leaderboard"'),
         ("pipeline/measure/gallery.py", "SMALL, LARGE = 1.15, 1.7", "SMALL, LARGE = 1.2, 1.7"),
         ("pipeline/measure/page.html.j2", "<!doctype html>", "<!DOCTYPE html>"),
+        ("pipeline/measure/gradient_figures.py", "STRONGEST = 5", "STRONGEST = 6"),
     ],
 )
 def test_a_metric_statistic_figure_or_word_runs_the_report_and_after(workspace, file, old, new):
@@ -69,20 +74,26 @@ def test_a_new_plug_in_that_params_do_not_name_runs_check_only(workspace, folder
 
 
 def test_a_new_loss_runs_its_cells_and_then_only_what_is_new(workspace):
-    kept = {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache" / "evaluate").rglob("*.parquet")}
+    def cached(files: str) -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache").glob(files)}
+
+    kept, measured = cached("evaluate/*/*.parquet"), cached("gradients/*.json")
     workspace.edit_params(axes__loss__focal={})
-    assert workspace.stale_after_check() == cells(losses=["focal"]) | AFTER_COUNTS
+    assert workspace.stale_after_check() == {TUNE("focal")} | cells(losses=["focal"]) | GRADIENTS | AFTER_COUNTS
     workspace.dvc("repro")
-    after = {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache" / "evaluate").rglob("*.parquet")}
+    after, measured_after = cached("evaluate/*/*.parquet"), cached("gradients/*.json")
     assert len(kept) == 4
     assert kept.items() <= after.items(), "models that were there are not predicted again"
     assert len(after) == 6
+    assert len(measured) == 3
+    assert measured.items() <= measured_after.items(), "nor are their gradients measured again"
+    assert len(measured_after) == 5, "all losses at the initial weights, and the new one after its training"
     assert workspace.status() == set()
 
 
 def test_the_code_of_one_loss_runs_its_cells(workspace):
-    workspace.edit("pipeline/losses/dice.py", "1 - 2 * intersection", "1.0 - 2 * intersection")
-    assert workspace.stale_after_check() == cells(losses=["dice"])
+    workspace.edit("pipeline/losses/dice.py", '{"plain": 1,', '{"plain": 1.0,')
+    assert workspace.stale_after_check() == {TUNE("dice")} | cells(losses=["dice"]) | GRADIENTS
 
 
 def test_the_code_of_one_strategy_runs_its_cells(workspace):
@@ -94,7 +105,14 @@ def test_the_code_of_one_strategy_runs_its_cells(workspace):
 
 def test_an_option_of_one_loss_runs_its_cells(workspace):
     workspace.edit_params(axes__loss__dice={"denominator": "squared"})
-    assert workspace.stale_after_check() == cells(losses=["dice"])
+    assert workspace.stale_after_check() == {TUNE("dice")} | cells(losses=["dice"]) | GRADIENTS
+    workspace.dvc("repro", TUNE("dice"))
+    assert workspace.status() == cells(losses=["dice"]) | GRADIENTS, "a search that finds the same rate makes nothing stale"
+
+
+def test_a_search_for_learning_rates_runs_the_searches_and_then_what_changed(workspace):
+    workspace.edit_params(tune={"rates": 2, "iterations": 1}, axes__loss__dice={"tune": False})
+    assert workspace.stale_after_check() == {TUNE("cross_entropy")}
 
 
 def test_writing_out_a_default_runs_nothing(workspace):
@@ -114,7 +132,7 @@ def test_a_new_image_size_prepares_but_does_not_download(workspace):
 
 def test_removing_a_loss_runs_the_report_which_then_does_not_list_it(workspace):
     workspace.edit_params(axes__loss__dice=None)
-    assert workspace.stale_after_check() == AFTER_COUNTS
+    assert workspace.stale_after_check() == GRADIENTS | AFTER_COUNTS
     workspace.dvc("repro")
     assert len(list((workspace.root / "models").glob("*dice*"))) == 2, "the trained cells are kept"
     assert ",dice," not in (workspace.root / "results" / "leaderboard.csv").read_text()

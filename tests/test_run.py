@@ -23,7 +23,7 @@ def parallel(tmp_path_factory) -> tuple[Miniature, str]:
 
 def test_it_ends_with_the_leaderboard_and_how_to_open_the_runs(parallel):
     workspace, said = parallel
-    assert "[4/4] digits-unet_tiny-" in said
+    assert "[4/4] train@digits-unet_tiny-" in said
     assert said.rstrip().endswith(
         "Report: results/report/index.html. Every run: `make ui`, then http://127.0.0.1:5000."
     )
@@ -46,7 +46,7 @@ def test_one_failed_cell_stops_no_other_and_is_named(workspace):
     """A loss that raises is a defect, not a divergence."""
     loss = (workspace.root / "pipeline" / "losses" / "l1.py").read_text()
     broken = loss.replace(
-        "        p, g = probabilities", '        raise RuntimeError("broken on purpose")\n        p, g = probabilities'
+        "        return batch.", '        raise RuntimeError("broken on purpose")\n        return batch.'
     )
     (workspace.root / "pipeline" / "losses" / "broken.py").write_text(broken)
     workspace.edit_params(axes__loss={"broken": {}, "cross_entropy": {}, "dice": {}, "l1": {}})
@@ -111,4 +111,4 @@ def test_a_changed_file_of_a_folder_dataset_is_noticed(tmp_path):
 
     Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "images" / "03.png")
     said = workspace.run("pipeline.run", "-j", "1").stdout
-    assert "[1/1] mine-unet_tiny-cross_entropy-none-0" in said
+    assert "[1/1] train@mine-unet_tiny-cross_entropy-none-0" in said

@@ -18,8 +18,9 @@ class Criterion(nn.Module):
         self.loss, self.iterations = loss, iterations
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights)
-        self.register_buffer("train_pixels", torch.from_numpy(class_pixels.sum(axis=0)).float())
-        self.register_buffer("train_images", torch.from_numpy((class_pixels > 0).sum(axis=0)).float())
+        counts = {"train_pixels": class_pixels.sum(axis=0), "train_images": (class_pixels > 0).sum(axis=0)}
+        for name, count in counts.items():  # `prepare` refuses a class without a train pixel
+            self.register_buffer(name, torch.from_numpy(count).float())
         learned = loss.learned_numbers()
         self.learned = nn.Parameter(torch.zeros(learned)) if learned else None
 

@@ -80,6 +80,29 @@ class Fit(Options):
         return self
 
 
+class Tune(Options):
+    """The block `tune`: a learning rate for every loss, by a search of equal budget for all."""
+
+    rates: int = Field(default=1, ge=1, le=100)
+    """Learning rates to try, in even steps of the logarithm, besides the one of the block `fit`; 1 tries that alone."""
+    lowest: float = Field(default=1e-4, gt=0)
+    highest: float = Field(default=1e-1, gt=0, le=10)
+    """At least two decades above the lowest: losses differ by as much in the scale of their gradients."""
+    iterations: int | None = Field(default=None, ge=1)
+    """Of each trial; null for as many as a training has."""
+    seed: int = Field(default=1000, ge=0, lt=2**31)
+    """Of the trials; best one that is not among the seeds of the cells."""
+
+    @model_validator(mode="after")
+    def _range_is_wide(self) -> Self:
+        if self.highest < 100 * self.lowest:
+            raise ValueError(
+                f"'highest' ({self.highest:g}) must be at least 100 times 'lowest' ({self.lowest:g}): a narrow search "
+                "favours the losses that suit it."
+            )
+        return self
+
+
 @cache
 def encoders() -> dict[str, bool]:
     """Names that segmentation_models_pytorch accepts, and whether it has ImageNet weights for them.

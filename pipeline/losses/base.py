@@ -5,7 +5,7 @@ Legend of shapes in this folder: b images, c classes, h rows, w columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,12 +39,20 @@ class Loss(Plugin):
     """A differentiable function of logits and target.
 
     You must write `formula`. Override `refuses_class_weights` if a weight per class has no meaning for it: `check` then
-    refuses the strategies that produce weights and prints the reason. Override `needs_distances` or `learned_numbers`
-    to be given more than logits and target.
+    refuses the strategies that produce weights and prints the reason; `refuses_classes` likewise. Override
+    `needs_distances` or `learned_numbers` to be given more than logits and target.
+
+    Its docstring has the formula in an indented block and says `Absent class:` what a class without a true pixel costs,
+    `Use:` for what data, at what price, alone or as a term, and `Family:` one of those in `pipeline/document.py`, the
+    last two in lines of their own. docs/losses.md is made of it.
     """
 
     def refuses_class_weights(self) -> str | None:
         """Why this loss cannot take class weights, or None if it can."""
+        return None
+
+    def refuses_classes(self, classes: int) -> str | None:
+        """Why this loss cannot serve a dataset of that many classes, or None if it can."""
         return None
 
     def needs_distances(self) -> bool:
@@ -130,6 +138,16 @@ class Batch:
         return torch.nn.functional.cross_entropy(self.logits, self.target, ignore_index=IGNORE, reduction="none")
 
     @cached_property
+    def wrong(self) -> Tensor:
+        """`b h w`: 1 - p of the true class, without the cancellation where p is near 1; 0 at ignored pixels."""
+        return -(-self.cross_entropy).expm1()
+
+    def focal(self, gamma: float) -> Tensor:
+        """`b h w`: (1 - p)^gamma * -log p of the true class; 0 at ignored pixels."""
+        factor = self.wrong.clamp(min=TINY) ** gamma  # the slope of 0^gamma is infinite for gamma < 1
+        return factor * self.cross_entropy
+
+    @cached_property
     def class_pixels(self) -> Tensor:
         """`c`: valid pixels of each class."""
         counts = torch.bincount(self.target.flatten(), minlength=IGNORE + 1)
@@ -158,10 +176,28 @@ class Batch:
         tp = (self.p * self.g).sum(dim=(0, 2, 3))
         return Overlap(tp, self.p.sum(dim=(0, 2, 3)) - tp, self.class_pixels - tp)
 
+    @cached_property
+    def exact_overlap(self) -> Overlap:
+        """As `overlap`, but mistakes are sums of small probabilities, not what two large sums differ by: they keep
+        their digits near a perfect prediction, where a power below 1 is steep."""
+        t = self.true_class
+        mistaken = self.p.scatter(1, t.unsqueeze(1), 0.0)  # given to classes that are not true
+        fn = torch.zeros_like(self.class_pixels).index_add(0, t.flatten(), mistaken.sum(dim=1).flatten())
+        return Overlap(self.class_pixels - fn, mistaken.sum(dim=(0, 2, 3)), fn)
+
+    def weighted_by(self, factors: Tensor) -> Batch:
+        """The same batch with every class weight multiplied by a factor of its class (`c`)."""
+        weights = factors if self.class_weights is None else factors * self.class_weights
+        return replace(self, class_weights=weights)
+
     def mean_over_pixels(self, values: Tensor) -> Tensor:
         """Mean of `values` (`b h w`) over valid pixels, each weighted by the weight of its true class."""
         weights = self.valid if self.class_weights is None else self.class_weights[self.true_class] * self.valid
         return weighted_mean(values, weights.to(values.dtype))
+
+    def mean_of_each_class(self, values: Tensor) -> Tensor:
+        """`c`: mean of `values` (`b c h w`, 0 at ignored pixels) over valid pixels."""
+        return values.sum(dim=(0, 2, 3)) / self.valid.sum().clamp(min=1)
 
     def mean_over_classes(self, values: Tensor, among: Tensor | None = None) -> Tensor:
         """Mean of `values` (`c`) weighted by class, over all classes or over those `among` which is 1 (`c`, 0 or 1)."""
@@ -172,3 +208,8 @@ class Batch:
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Sum of weighted values over the sum of weights; 0 if there is no weight at all."""
     return (values * weights).sum() / weights.sum().clamp(min=TINY)
+
+
+def root(values: Tensor, exponent: Tensor | float) -> Tensor:
+    """values^exponent for exponents from 0 to 1: 0 stays 0, with a slope of 0 there instead of infinity."""
+    return values.clamp(min=torch.finfo(values.dtype).tiny) ** exponent * (values > 0)

@@ -58,9 +58,14 @@ class Compound(Loss):
 
     Class weights go to every term, so a compound takes them only if all its terms do.
     Absent class: as each term has it.
+
+    Use: to join a loss by pixel, which is steady from the first step, with one by overlap or boundary, which is nearer
+    to the metric. Terms differ in the size of their gradients, so equal weights are no equal shares: beside
+    `cross_entropy`, `dice` with weight 1 has little say while the model still knows nothing.
+    Family: compound.
     """
 
-    terms: dict[str, Any]
+    terms: dict[str, Any] = Field(examples=[{"cross_entropy": 1.0, "dice": 1.0}])
     """At least two losses and their weights."""
     weights: Literal["fixed", "learned"] = "fixed"
     """`learned` multiplies each weight by exp(-s), with a log variance s that starts at 0 and is trained with the model
@@ -92,6 +97,9 @@ class Compound(Loss):
 
     def refuses_class_weights(self) -> str | None:
         return next((reason for loss in self.parts() if (reason := loss.refuses_class_weights())), None)
+
+    def refuses_classes(self, classes: int) -> str | None:
+        return next((reason for loss in self.parts() if (reason := loss.refuses_classes(classes))), None)
 
     def needs_distances(self) -> bool:
         return any(loss.needs_distances() for loss in self.parts())

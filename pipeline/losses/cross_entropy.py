@@ -24,6 +24,10 @@ class CrossEntropy(Loss):
     Limits: `focal` with gamma = 0; 0 for a certain, correct prediction (without smoothing).
     Where we differ: torch gives NaN for a batch without a valid pixel, we give 0; and with smoothing torch weighs each
     term of the target by its own class, we weigh a pixel by its true class.
+
+    Use: first, on any data, as the yardstick for the rest. Its mean over pixels lets frequent classes lead: a class
+    with few pixels has little say without class weights, sampling or an overlap term beside it.
+    Family: per pixel.
     """
 
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -23,6 +23,9 @@ class Gradient(Loss):
     side of an edge is which class of region; use it as a term beside cross-entropy or Dice.
     Absent class: stays in the mean, since an edge where the truth has none is an error.
     Where we differ: the paper takes the difference of absolute derivatives, which forgets the direction of an edge.
+
+    Use: as a term, never alone, for thin structures and sharp borders whose labels are exact to the pixel.
+    Family: boundary and shape.
     """
 
     def formula(self, batch: Batch) -> Tensor:

@@ -20,6 +20,10 @@ class L1(Loss):
     vanishes for pixels that are confidently wrong.
 
     Range 0 (perfect) to 2 / C. Absent class: its probability counts as error, in every pixel it is given to.
+
+    Use: against wrong labels. It is slow to learn, and as it trades pixels one for one it may give up a rare class
+    altogether; beside `cross_entropy` it is safer than alone.
+    Family: per pixel.
     """
 
     def formula(self, batch: Batch) -> Tensor:

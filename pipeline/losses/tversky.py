@@ -24,6 +24,10 @@ class Tversky(Loss):
     Limits: alpha = beta = 0.5 is `dice` (plain); alpha = beta = 1 is the Jaccard loss.
     Where we differ: the paper is binary; we average over classes. In softmax every false positive of one class is
     a false negative of another, so alpha and beta shift the balance between small and large classes.
+
+    Use: where a missed pixel of a small class is worse than a false alarm, as for lesions or cracks. The price is
+    precision: what it finds tends to be larger than the truth.
+    Family: overlap.
     """
 
     alpha: float = Field(default=0.3, ge=0.0, le=10.0)

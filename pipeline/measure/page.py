@@ -12,9 +12,12 @@ from matplotlib.figure import Figure
 
 from pipeline.measure import figures
 from pipeline.measure.gallery import gallery
+from pipeline.measure.gradient_figures import gradient_classes, gradient_cosines, gradient_norms
+from pipeline.measure.gradient_summary import gradient_rows, gradient_sentences
 from pipeline.measure.metrics import METRICS
+from pipeline.measure.rates import sensitivity
 from pipeline.measure.story import Story
-from pipeline.measure.summary import missing, notes, readable_row, sentence
+from pipeline.measure.summary import interval, missing, notes, number, readable_row, sentence
 from pipeline.measure.tables import EXPERIMENT
 from pipeline.plumbing.files import whole
 
@@ -53,6 +56,8 @@ def render(story: Story, pictures: dict[str, list[Picture]]) -> str:
         story=story,
         metric=METRICS[story.primary],
         metrics=METRICS,
+        number=number,
+        interval=interval,
         chapters=[
             {
                 "dataset": dataset,
@@ -60,7 +65,11 @@ def render(story: Story, pictures: dict[str, list[Picture]]) -> str:
                 "verdict": sentence(story, dataset),
                 "rows": leaderboard_rows(story, dataset),
                 "classes": class_rows(story, dataset),
+                "gradients": gradient_rows(story, dataset),
+                "gradient_sentences": gradient_sentences(story, dataset),
                 "pictures": pictures[dataset],
+                "rates": story.rates[story.rates["dataset"] == dataset].to_dict("records"),
+                "tuning": story.tuning[story.tuning["dataset"] == dataset].to_dict("records"),
             }
             for dataset, meta in story.datasets.items()
         ],
@@ -114,13 +123,30 @@ def _pictures(story: Story, dataset: str, folder: Path) -> Iterator[Picture]:
         if not figures.of(story.curves, dataset, model).empty:
             alt = f"Validation mIoU and training loss of each loss against iteration, by strategy, for {place}."
             yield _picture("curves", alt, figures.curves(story, dataset, model), folder / f"curves-{place}.png")
+        if not figures.of(story.trials, dataset, model).empty:
+            alt = f"Validation mIoU of each loss against the learning rate tried, for {place}."
+            yield _picture("rates", alt, sensitivity(story, dataset, model), folder / f"rates-{place}.png")
         if not figures.of(story.classes, dataset, model).empty:
             alt = f"IoU of each class, rarest first, by strategy and loss for {place}; the table below has the numbers."
             yield _picture("classes", alt, figures.class_scores(story, dataset, model), folder / f"classes-{place}.png")
-        for number, shown in enumerate(each for each in story.gallery if each.dataset == dataset):
+        yield from _gradient_pictures(story, dataset, model, folder)
+        for index, shown in enumerate(each for each in story.gallery if each.dataset == dataset):
             alt = f"Test image {shown.name} of {dataset}, its truth, and the prediction and errors of each experiment."
             figure = gallery(shown, model, *figures.axes_of(story))
-            yield _picture("gallery", alt, figure, folder / f"gallery-{place}-{number}.png")
+            yield _picture("gallery", alt, figure, folder / f"gallery-{place}-{index}.png")
+
+
+def _gradient_pictures(story: Story, dataset: str, model: str, folder: Path) -> Iterator[Picture]:
+    place = f"{dataset}-{model}"
+    if figures.of(story.gradients.norms, dataset, model).empty:
+        return
+    about = {
+        "gradient-norms": (gradient_norms, "Norm of the gradient of each loss relative to cross-entropy"),
+        "gradient-classes": (gradient_classes, "Share of the gradient of each loss at each class, and its pixel share"),
+        "gradient-cosines": (gradient_cosines, "Cosine between the gradients of every two losses"),
+    }
+    for kind, (draw, alt) in about.items():
+        yield _picture(kind, f"{alt}, for {place}.", draw(story, dataset, model), folder / f"{kind}-{place}.png")
 
 
 def _picture(kind: str, alt: str, figure: Figure, file: Path) -> Picture:

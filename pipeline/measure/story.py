@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.measure.gradient_tables import GradientTables
 from pipeline.plumbing.cells import Cell
 
 
@@ -40,6 +41,13 @@ class Story(NamedTuple):
     classes: pd.DataFrame
     curves: pd.DataFrame
     """A row per cell and validation: axes, iteration, lr, train_loss, val_miou."""
+    rates: pd.DataFrame
+    """A row per dataset, model and loss: the learning rate it was trained with; see `pipeline/measure/rates.py`."""
+    trials: pd.DataFrame
+    """A row per trial of the searches for learning rates."""
+    tuning: pd.DataFrame
+    """Losses that are listed twice, tuned and untuned, side by side."""
+    gradients: GradientTables
     gallery: list[Shown]
     origins: list[dict[str, Any]]
     """provenance.json of each trained cell."""

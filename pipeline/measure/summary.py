@@ -66,11 +66,11 @@ def readable_row(row: dict[str, Any], story: Story) -> dict[str, str]:
         "loss": row["loss"],
         "strategy": row["strategy"],
         "n": str(row["n"]),
-        METRICS[metric].title: _number(row[metric]),
-        "std": _number(row[f"{metric}_std"]),
-        "interval": _interval(row[f"{metric}_low"], row[f"{metric}_high"]),
-        "difference": _number(difference["mean"], "+.3f") if difference else "",
-        "its interval": _interval(difference["low"], difference["high"], "+.3f") if difference else "",
+        METRICS[metric].title: number(row[metric]),
+        "std": number(row[f"{metric}_std"]),
+        "interval": interval(row[f"{metric}_low"], row[f"{metric}_high"]),
+        "difference": number(difference["mean"], "+.3f") if difference else "",
+        "its interval": interval(difference["low"], difference["high"], "+.3f") if difference else "",
         "verdict": difference["verdict"] if difference else "control",
         "remark": remark(row, story),
     }
@@ -113,9 +113,11 @@ def markdown_table(rows: list[dict[str, str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _number(value: float, form: str = ".3f") -> str:
+def number(value: float, form: str = ".3f") -> str:
+    """A number as text, and a dash for one that is not known."""
     return "–" if pd.isna(value) else format(value, form)
 
 
-def _interval(low: float, high: float, form: str = ".3f") -> str:
+def interval(low: float, high: float, form: str = ".3f") -> str:
+    """`[0.1, 0.2]`, or a dash."""
     return "–" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"

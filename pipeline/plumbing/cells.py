@@ -27,6 +27,11 @@ class Cell(NamedTuple):
         return f"train@{self.name}"
 
     @property
+    def search(self) -> str:
+        """DATASET-MODEL-LOSS: what shares a learning rate."""
+        return "-".join(self[:3])
+
+    @property
     def experiment(self) -> tuple[str, str, str, str]:
         """All axes but the seed: a row of the leaderboard."""
         return self[:4]

@@ -37,23 +37,25 @@ class Eval(Options):
 
 
 class Params(NamedTuple):
-    """The blocks of params.yaml: axes and fit as they stand there, to be resolved by `check`; the others typed."""
+    """The blocks of params.yaml: axes, fit and tune as they stand there, resolved by `check`; the others typed."""
 
     axes: dict[str, dict[str, Any]]
     """Per axis its entries; for `seed` the seeds as text, with None."""
     fit: dict[str, Any]
+    tune: dict[str, Any]
     eval: Eval
     report: Report
 
 
 def read_params(path: Path) -> Params:
     """Read and check the outer form of `path`: its blocks, axes, names and seeds. Raises UserError."""
-    blocks = _mapping(_load(path), str(path), {"axes", "fit"}, {"eval", "report"})
+    blocks = _mapping(_load(path), str(path), {"axes", "fit"}, {"tune", "eval", "report"})
     axes = _mapping(blocks["axes"], f"{path}: axes", set(AXES), set())
     axes = {axis: _entries(axes[axis], axis, f"{path}: axes.{axis}") for axis in AXES}
     return Params(
         axes=axes,
         fit=_mapping(blocks["fit"], f"{path}: fit", set(), None),
+        tune=_mapping(blocks.get("tune") or {}, f"{path}: tune", set(), None),
         eval=Eval.read(blocks.get("eval"), f"{path}: eval"),
         report=Report.read(blocks.get("report"), f"{path}: report"),
     )

@@ -8,8 +8,9 @@ from pipeline.plumbing.files import digest, read_json
 
 PLAN = Path("data/plan")
 RAW, ARCHIVES, PREPARED = Path("data/raw"), Path("data/archives"), Path("data/prepared")
-MODELS = Path("models")
+TUNED, MODELS = Path("data/tuned"), Path("models")
 COUNTS, PREDICTIONS = Path("results/counts"), Path("results/predictions")
+GRADIENTS = Path("results/gradients")
 
 
 def read_plan(*place: str) -> Any:
@@ -23,6 +24,16 @@ def read_cell_plan(cell: Cell) -> dict[str, Any]:
     return {**axes, "code": read_plan("train", "code"), "seed": cell.seed}
 
 
-def fingerprint(cell_plan: dict[str, Any], data_digest: str) -> str:
+def options_of(planned: dict[str, Any]) -> dict[str, Any]:
+    """The described plug-in in a file of the plan, without the digest of its code."""
+    return {key: value for key, value in planned.items() if key != "code"}
+
+
+def read_rate(cell: Cell) -> dict[str, Any]:
+    """What `tune` found for the dataset, model and loss of a cell; `lr` is the learning rate to train with."""
+    return read_json(TUNED / cell.search / "rate.json")
+
+
+def fingerprint(cell_plan: dict[str, Any], lr: float, data_digest: str) -> str:
     """One digest of everything a trained cell depends on."""
-    return digest([cell_plan, data_digest])
+    return digest([cell_plan, lr, data_digest])

@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 
 from pipeline.learn.augmentation import Augmentation
+from pipeline.learn.distances import signed_distances
 from pipeline.learn.samples import Draws, batches, draw_order, open_split
 from pipeline.plumbing import plugins
 from pipeline.strategies.base import ClassStatistics
@@ -23,9 +24,10 @@ def prepared(tmp_path_factory):
     return root
 
 
-def loader(prepared, seed=0, draws=10, workers=0, batch_size=4, augmentation=None):
+def loader(prepared, seed=0, draws=10, workers=0, batch_size=4, augmentation=None, distances_to=0):
     order = draw_order(seed, draws, IMAGES, None)
-    return batches(Draws(prepared, order, augmentation or Augmentation("strong", True), seed), batch_size, workers, CPU)
+    draws = Draws(prepared, order, augmentation or Augmentation("strong", True), seed, distances_to)
+    return batches(draws, batch_size, workers, CPU)
 
 
 def same(one, other) -> bool:
@@ -119,10 +121,25 @@ def test_batches_follow_the_draws_and_the_last_may_be_smaller(prepared):
     assert torch.equal(torch.cat([images for images, _ in found]), torch.cat([images for images, _ in single]))
 
 
+def test_a_draw_has_distances_where_they_are_asked_for(prepared):
+    """For as many classes as asked for, of the augmented mask; image and mask are those of a draw without them."""
+    order, augmentation = np.arange(IMAGES), Augmentation("strong", True)
+    plain, measured = (Draws(prepared, order, augmentation, 0, distances_to) for distances_to in (0, 4))
+    for draw in range(IMAGES):
+        assert len(plain[draw]) == 2
+        image, mask, distances = measured[draw]
+        assert same([plain[draw]], [(image, mask)])
+        assert distances.dtype == torch.float32
+        assert np.array_equal(distances, signed_distances(mask.numpy(), 4))
+    assert any(not np.array_equal(plain[draw][1], measured.masks[draw]) for draw in range(IMAGES))  # it did augment
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12 on fork
-def test_the_number_of_workers_changes_no_bit(prepared):
+@pytest.mark.parametrize("distances_to", [0, 3])
+def test_the_number_of_workers_changes_no_bit(prepared, distances_to):
     """A machine with more cores gives the same result."""
-    assert same(loader(prepared, workers=0), loader(prepared, workers=2))
+    none, two = (loader(prepared, workers=workers, distances_to=distances_to) for workers in (0, 2))
+    assert same(none, two)
 
 
 def test_batches_depend_on_the_seed_and_not_on_the_state_of_any_library(prepared):

@@ -112,7 +112,7 @@ def test_unknown_term_is_refused_with_the_nearest_name(build):
 
 def test_unknown_option_of_a_term_is_refused_with_the_nearest_name(build):
     """As in an entry of its own."""
-    sentence = "compound.terms.focal.gama: unknown key. Did you mean 'gamma'? Known: gamma."
+    sentence = "compound.terms.focal.gama: unknown key. Did you mean 'gamma'? Known: alpha, gamma."
     assert refusal(build, {"cross_entropy": 1.0, "focal": {"weight": 1.0, "gama": 2.0}}) == sentence
 
 

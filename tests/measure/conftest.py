@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.measure.gradient_tables import COLUMNS, END, START, GradientTables
+from pipeline.measure.rates import rate_table, trial_table, tuning_table
 from pipeline.measure.story import Shown, Story
 from pipeline.measure.tables import Judged, cell_table, class_table, difference_table, leaderboard
 from pipeline.plumbing.cells import Cell, combinations
@@ -90,6 +92,17 @@ def axes_of(losses: int, strategies: int, seeds: int) -> dict[str, list[str]]:
     }
 
 
+SEARCHES = {
+    ("digits", "unet_tiny", "dice"): {
+        "lr": 1e-2,
+        "untuned_lr": 1e-3,
+        "flag": None,
+        "trials": [{"lr": 1e-3, "val_miou": 0.4}, {"lr": 1e-2, "val_miou": 0.6}, {"lr": 1e-1, "val_miou": None}],
+    },
+    ("digits", "unet_tiny", "cross_entropy"): {"lr": 1e-3, "untuned_lr": 1e-3, "flag": None, "trials": []},
+}
+
+
 def make_story(axes: dict[str, list[str]], unfinished: dict[Cell, str] | None = None) -> Story:
     rng = np.random.default_rng(0)
     judged = {}
@@ -110,6 +123,10 @@ def make_story(axes: dict[str, list[str]], unfinished: dict[Cell, str] | None = 
         differences=difference_table(cells, "miou", control, 0.95),
         classes=class_table(judged, FREQUENCIES, 0.95),
         curves=synthetic_curves(trained, axes, rng),
+        gradients=synthetic_gradients(axes if trained else {**axes, "dataset": []}, judged),
+        rates=rate_table(SEARCHES),
+        trials=trial_table(SEARCHES),
+        tuning=tuning_table(cells, {}, rate_table(SEARCHES), "miou", 0.95),
         gallery=[shown(name, number, trained, rng) for name in axes["dataset"] for number in range(2)]
         if trained
         else [],
@@ -140,6 +157,29 @@ def synthetic_curves(cells: list[Cell], axes: dict[str, list[str]], rng: np.rand
         miou = quality(cell, axes) * (1 - np.exp(-0.8 * step)) - rng.uniform(0.1, 0.14)
         rows.append({**cell._asdict(), "iteration": 240 * step, "lr": 0.003, "train_loss": loss, "val_miou": miou})
     return pd.DataFrame(rows, columns=[*Cell._fields, "iteration", "lr", "train_loss", "val_miou"])
+
+
+def synthetic_gradients(axes: dict[str, list[str]], judged: dict[Cell, Judged]) -> GradientTables:
+    """Each loss pulls half as hard as the one before and more at rare classes."""
+    rows = {"norms": [], "classes": [], "cosines": []}
+    for dataset, model, loss in itertools.product(axes["dataset"], axes["model"], axes["loss"]):
+        place, number = {"dataset": dataset, "model": model, "loss": loss}, axes["loss"].index(loss)
+        state = judged[Cell(dataset, model, loss, axes["strategy"][0], int(axes["seed"][0]))].state
+        for at in (START, END) if state == "finished" else (START,):
+            norm, cosine = 0.5**number / (1 if at == START else 1 + 2 * number), 1 - number / 10
+            norms = {"weights_norm": norm, "weights_relative": norm, "logits_norm": norm, "logits_relative": norm}
+            rows["norms"].append({**place, "at": at, "state": "", **norms, "cosine": cosine})
+            frequency = np.array(FREQUENCIES[dataset]) / sum(FREQUENCIES[dataset])
+            pull = frequency ** (0.5**number) / (frequency ** (0.5**number)).sum()
+            for name, pixels, share in zip(CLASSES[dataset], frequency, pull, strict=True):
+                shares = {"class_name": name, "pixel_share": pixels, "gradient_share": share}
+                rows["classes"].append({**place, "at": at, **shares})
+        if state != "finished":
+            rows["norms"].append({**place, "at": END, "state": state})
+        for other in axes["loss"]:
+            alike = 1 - abs(number - axes["loss"].index(other)) / 6
+            rows["cosines"].append({**place, "other": other, "cosine": alike})
+    return GradientTables(*(pd.DataFrame(rows[name], columns=COLUMNS._asdict()[name]) for name in rows))
 
 
 def meta(dataset: str) -> dict:

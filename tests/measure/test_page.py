@@ -122,7 +122,8 @@ def test_links_and_alternative_texts(page):
 
 
 def test_figures_lie_beside_the_page(directory):
-    kinds = ("heatmap-{}", "curves-{}", "classes-{}", "gallery-{}-0", "gallery-{}-1")
+    gradients = ("gradient-norms-{}", "gradient-classes-{}", "gradient-cosines-{}")
+    kinds = ("heatmap-{}", "curves-{}", "classes-{}", *gradients, "gallery-{}-0", "gallery-{}-1")
     wanted = {f"{kind.format(f'{dataset}-unet_tiny')}.png" for kind in kinds for dataset in ("digits", "streets")}
     assert {file.name for file in (directory / "figures").iterdir()} == wanted
 

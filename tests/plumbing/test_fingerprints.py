@@ -219,10 +219,16 @@ def test_equal_code_under_two_names_has_two_digests(small):
         ("evaluate", "measure/counts.py", True),
         ("evaluate", "measure/metrics.py", False),
         ("evaluate", "learn/fit.py", False),
+        ("gradients", "learn/gradients.py", True),
+        ("gradients", "learn/criterion.py", True),
+        ("gradients", "losses/dice.py", False),
+        ("gradients", "measure/metrics.py", False),
+        ("gradients", "measure/gradient_figures.py", False),
         ("report", "measure/metrics.py", True),
         ("report", "measure/figures.py", True),
         ("report", "measure/page.html.j2", True),
         ("report", "learn/model.py", False),
+        ("report", "learn/gradients.py", False),
     ],
 )
 def test_what_depends_on_what_in_this_project(real, reader, file, changes):

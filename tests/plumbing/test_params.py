@@ -65,8 +65,8 @@ def test_blocks_that_are_left_out_have_their_defaults(read):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("fit:", "fitt:", "params.yaml: unknown key 'fitt'. Did you mean 'fit'? Known: axes, eval, fit, report."),
-        ("fit:", "1:", "params.yaml: unknown key '1'. Known: axes, eval, fit, report."),
+        ("fit:", "fitt:", "params.yaml: unknown key 'fitt'. Did you mean 'fit'? Known: axes, eval, fit, report, tune."),
+        ("fit:", "1:", "params.yaml: unknown key '1'. Known: axes, eval, fit, report, tune."),
         (
             "seed:",
             "sed:",

@@ -1,0 +1,141 @@
+"""`make docs`: writes docs/losses.md from the docstrings and options of the losses.
+
+A page is about the plug-ins of one folder: an entry in PAGES and a template `document.FOLDER.md.j2` beside this file.
+"""
+
+import ast
+import inspect
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from pipeline.plumbing import plugins
+from pipeline.plumbing.errors import UserError, run_stage
+from pipeline.plumbing.files import write_text
+
+# Per folder its families in the order of the page, and what the members of each have in common.
+PAGES = {
+    "losses": {
+        "per pixel": "a mean over pixels, each judged by its own probabilities alone",
+        "overlap": "from sums of right and wrong probability over all pixels of a class",
+        "boundary and shape": "it matters where in the image a pixel lies",
+        "imbalance": "cross-entropy in favour of classes that are rare or badly found",
+        "compound": "several losses in one",
+    }
+}
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+YAML_WORDS = {"object": "mapping", "array": "list"}
+STATEMENTS = "(?:Absent class|Empty mask|Limits|Where we differ|Use|Family)"
+
+
+class Entry(NamedTuple):
+    """What a page knows of one plug-in."""
+
+    kind: str
+    family: str
+    summary: str
+    """First line of its file, without the name before the colon."""
+    docstring: str
+    options: list[tuple[str, ...]]
+    """Of each its name, type, default, allowed values and effect."""
+    example: str
+    """An entry of params.yaml with every option at its default."""
+    plugin: Any
+    attributes: set[str]
+    """Names of the attributes that its code reads, such as `prior` of `batch.prior`."""
+
+
+def main() -> None:
+    for folder in PAGES:
+        write_text(plugins.ROOT.parent / "docs" / f"{folder}.md", page(folder))
+
+
+def page(folder: str) -> str:
+    """The Markdown of the page about a folder."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # this is no HTML; the filters escape what Markdown would read as its own
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"prose": prose, "cell": cell, "paragraphs": paragraphs}
+    entries = [entry(folder, kind) for kind in plugins.kinds(folder)]
+    template = environment.get_template(f"document.{folder}.md.j2")
+    return template.render(entries=entries, families=PAGES[folder]).rstrip() + "\n"
+
+
+def entry(folder: str, kind: str) -> Entry:
+    cls = plugins.find(folder, kind, kind)
+    source, effects = ast.parse(inspect.getsource(cls)), attribute_docstrings(cls)
+    schemas = cls.model_json_schema()["properties"]
+    needed = {name: schema["examples"][0] for name, schema in schemas.items() if "default" not in schema}
+    plugin = plugins.build(folder, kind, needed, kind)
+    return Entry(
+        kind=kind,
+        family=family(folder, kind, cls.__doc__),
+        summary=sys.modules[cls.__module__].__doc__.splitlines()[0].partition(": ")[2],
+        docstring=inspect.getdoc(cls),
+        options=[option(name, schema, effects[name]) for name, schema in schemas.items()],
+        example=yaml({kind: plugin.model_dump(mode="json")})[1:-1],
+        plugin=plugin,
+        attributes={each.attr for each in ast.walk(source) if isinstance(each, ast.Attribute)},
+    )
+
+
+def family(folder: str, kind: str, docstring: str) -> str:
+    """What the docstring says after `Family:`, up to the full stop."""
+    stated = re.search(r"^ *Family: (.*?)\.", docstring, re.M)
+    if not stated or stated[1] not in PAGES[folder]:
+        raise UserError(f"pipeline/{folder}/{kind}.py: `Family:` must be one of {', '.join(PAGES[folder])}.")
+    return stated[1]
+
+
+def option(name: str, schema: dict[str, Any], effect: str) -> tuple[str, ...]:
+    """A row of the table of options, from what pydantic enforces."""
+    types = [YAML_WORDS.get(each["type"], each["type"]) for each in schema.get("anyOf", [schema])]
+    default = f"`{yaml(schema['default'])}`" if "default" in schema else "none"
+    choices = [f"`{choice}`" for choice in schema.get("enum", [])]
+    bounds = [f"{word} {schema[bound]:g}" for bound, word in BOUNDS.items() if bound in schema]
+    return f"`{name}`", " or ".join(types), default, ", ".join(choices + bounds), effect
+
+
+def attribute_docstrings(cls: type) -> dict[str, str]:
+    """The string below each annotated attribute in the body of a class; Python itself forgets them."""
+    body = ast.parse(inspect.getsource(cls)).body[0].body
+    pairs = [pair for pair in itertools.pairwise(body) if [*map(type, pair)] == [ast.AnnAssign, ast.Expr]]
+    return {node.target.id: after.value.value for node, after in pairs}
+
+
+def yaml(value: Any) -> str:
+    """JSON without quotes, which the names and choices here do not need in YAML."""
+    return json.dumps(value).replace('"', "")
+
+
+def prose(text: str) -> str:
+    """One line, in which nothing outside code spans is read as markup."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(part if part.startswith("`") else re.sub(r"([\\<>*~\[\]])", r"\\\1", part) for part in parts)
+
+
+def cell(text: str) -> str:
+    """The same for a table, where a pipe ends a cell even within a code span."""
+    return prose(text).replace("|", r"\|")
+
+
+def paragraphs(docstring: str) -> str:
+    """The docstring as Markdown: indented blocks are code, statements such as `Limits:` stand out."""
+    blocks = []
+    for block in docstring.split("\n\n"):
+        statements = re.split(rf"(?<=\.)\s(?={STATEMENTS}:)", block)
+        blocks += [block] if block.startswith("    ") else map(prose, statements)
+    return re.sub(rf"^({STATEMENTS}:)", r"**\1**", "\n\n".join(blocks), flags=re.M)
+
+
+if __name__ == "__main__":
+    run_stage(main)

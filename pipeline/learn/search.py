@@ -1,0 +1,74 @@
+"""The search for a learning rate: short trainings at several rates, judged on the validation split."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.learn.device import chosen_device
+from pipeline.learn.fit import Validation
+from pipeline.learn.settings import Fit, Tune, UNet
+from pipeline.learn.training import Task, run_training
+from pipeline.plumbing import plugins
+from pipeline.plumbing.files import CACHE, digest, read_json, write_json
+from pipeline.plumbing.plan import PREPARED, options_of, read_plan
+from pipeline.plumbing.provenance import provenance
+from pipeline.strategies.base import Strategy
+
+
+def run_trials(dataset: str, model: str, loss: str) -> list[dict[str, Any]]:
+    """Every trial of a search, by rising rate.
+
+    No trial is stopped early, and nothing that decides looks at a loss value: the budget is equal for every loss. A
+    trial that was made before, with all it depends on unchanged, is taken from the cache.
+    """
+    settings, device = Tune.model_validate(options_of(read_plan("tune", loss)["search"])), chosen_device()
+    plans = {"dataset": read_plan("train", "dataset", dataset), "model": read_plan("train", "model", model)}
+    plans["loss"], meta = read_plan("train", "loss", loss), read_json(PREPARED / dataset / "meta.json")
+    common = plans["dataset"]["fit"] | {"iterations": settings.iterations or plans["dataset"]["fit"]["iterations"]}
+    trials = []
+    for rate in rates(settings, common["lr"]):
+        task = Task(
+            prepared=PREPARED / dataset,
+            meta=meta,
+            model=UNet.model_validate(plans["model"]),
+            fit=Fit.model_validate(common | {"lr": rate}),
+            loss=plugins.restore("losses", options_of(plans["loss"]), f"loss {loss}"),
+            strategy=Strategy(),
+            seed=settings.seed,
+        )
+        depends = [plans, read_plan("tune", loss), task.fit.model_dump(), meta["digest"], device.type]
+        kept = CACHE / "tune" / f"{digest(depends)}.json"
+        if not kept.is_file():
+            write_json(kept, run_trial(task, device))
+        trials.append(read_json(kept))
+    return trials
+
+
+def rates(settings: Tune, untuned: float) -> list[float]:
+    """Even steps of the logarithm, to three digits, and the rate of the block `fit`, in order."""
+    steps = np.geomspace(settings.lowest, settings.highest, settings.rates)
+    return sorted({*(float(f"{step:.3g}") for step in steps), untuned})
+
+
+def run_trial(task: Task, device: torch.device) -> dict[str, Any]:
+    """Train once at the rate of the task; only scores are kept."""
+    started, times = time.time(), []
+
+    def report(validation: Validation) -> None:
+        times.append(time.time())
+
+    _, _, outcome = run_training(task, device, report)
+    chosen, images = outcome.chosen, task.fit.iterations * task.fit.batch_size
+    return {
+        "lr": task.fit.lr,
+        "val_miou": chosen and chosen.val_miou,
+        "iteration": chosen and chosen.iteration,
+        "diverged_at": outcome.diverged_at,
+        "history": [
+            {"iteration": each.iteration, "train_loss": each.train_loss, "val_miou": each.val_miou}
+            for each in outcome.history
+        ],
+        "provenance": provenance(device, images, started, times),
+    }

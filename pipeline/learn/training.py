@@ -1,0 +1,82 @@
+"""One training, from options to a trained model: what `train` does for a cell and `tune` for each rate it tries."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from pipeline.learn import model as unet
+from pipeline.learn.augmentation import Augmentation
+from pipeline.learn.criterion import Criterion
+from pipeline.learn.device import loader_workers
+from pipeline.learn.fit import Outcome, Validation, fit
+from pipeline.learn.predict import on_device, predict
+from pipeline.learn.samples import Draws, batches, draw_order, open_split
+from pipeline.learn.settings import Fit, UNet
+from pipeline.measure.counts import count, iou, mean_iou
+from pipeline.plumbing.random_streams import small_seed
+from pipeline.strategies.base import ClassStatistics, Strategy
+
+
+class Task(NamedTuple):
+    """All that a training depends on."""
+
+    prepared: Path
+    """Directory of the prepared dataset."""
+    meta: dict[str, Any]
+    """Its meta.json."""
+    model: UNet
+    fit: Fit
+    loss: Any
+    strategy: Strategy
+    seed: int
+
+
+def run_training(
+    task: Task, device: torch.device, report: Callable[[Validation], None]
+) -> tuple[unet.Segmenter, Criterion, Outcome]:
+    """Train a new model; `report` is called after each validation."""
+    model = initial_model(task).to(device)
+    loader, criterion = assemble(task, device)
+    torch.manual_seed(small_seed(task.seed, "dropout"))
+    validate = functools.partial(validation_scores, task.prepared, len(task.meta["classes"]), task.fit, device)
+    return model, criterion, fit(model, criterion, loader, task.fit, device, validate, report)
+
+
+def initial_model(task: Task) -> unet.Segmenter:
+    """The untrained model: the same weights for every loss and strategy at a seed."""
+    torch.manual_seed(small_seed(task.seed, "initial weights"))
+    meta = task.meta
+    return unet.build(task.model, len(meta["classes"]), task.fit.dropout, meta["mean"], meta["std"])
+
+
+def assemble(task: Task, device: torch.device) -> tuple[DataLoader, Criterion]:
+    """What the strategy and the loss make of the common settings: the batches, and the loss with all it may know."""
+    settings, statistics = task.fit, ClassStatistics(np.load(task.prepared / "train_class_pixels.npy"))
+    images, classes = statistics.pixels.shape
+    draws = settings.iterations * settings.batch_size
+    order = draw_order(task.seed, draws, images, task.strategy.image_weights(statistics))
+    augmentation = Augmentation(settings.augmentation, settings.horizontal_flip, task.strategy.augmentation(statistics))
+    distances = task.loss.needs_distances()
+    samples = Draws(task.prepared, order, augmentation, task.seed, distances_to=classes if distances else 0)
+    loader = batches(samples, settings.batch_size, loader_workers(device, distances), device)
+    weights = task.strategy.class_weights(statistics)
+    return loader, Criterion(task.loss, weights, statistics.pixels, settings.iterations).to(device)
+
+
+def validation_scores(
+    prepared: Path, classes: int, settings: Fit, device: torch.device, model: nn.Module
+) -> tuple[float, list[float]]:
+    """Mean IoU and IoU per class on the validation split."""
+    images, masks = open_split(prepared, "val")
+    counts = [
+        count(predicted, on_device(masks[where], device), classes)
+        for where, predicted in predict(model, images, 2 * settings.batch_size, device)
+    ]
+    counts = np.concatenate(counts)
+    return mean_iou(counts), iou(counts.sum(axis=0)).tolist()

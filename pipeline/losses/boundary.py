@@ -1,0 +1,42 @@
+"""Boundary: probability on the wrong side of a boundary, by its distance from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.losses.base import Batch, Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Boundary(Loss):
+    """Boundary loss (Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019).
+
+        L = mean_c (1/N) sum_i phi_i,c (p_i,c - g_i,c)
+
+    over classes c and the N valid pixels i of the batch, with softmax probability p, one-hot truth g and the signed
+    distance phi to the boundary of the class in its image: above 0 outside the class, 0 along its inner rim, below 0
+    further in. It approximates the distance between the true and the predicted boundary, integrated along them. With
+    class weights the mean over classes is weighted.
+
+    Range 0 (perfect) to the diagonal of the image: distances are in pixels, so the same relative mistake costs twice as
+    much in an image twice as large.
+    Absent class: left out of the mean, as in `dice`. A class that one image lacks, or that fills it, has no boundary
+    there and phi = 0.
+    Limits: the inner rim of a class costs it nothing; the class that takes it pays, unless the image lacks that one.
+    Where we differ: the paper drops sum phi g, which has no gradient; with it the loss is never negative. It is written
+    for one foreground class; we average over classes, background included.
+
+    Use: as a term, never alone, for small objects and those whose outline matters. Alone it may end in an empty
+    prediction, since a small object has hardly any depth to lose. The paper gives it a small weight beside a region
+    loss and lets it grow, which is a ramp in `compound`. Its distance maps cost the loader workers time.
+    Family: boundary and shape.
+    """
+
+    def needs_distances(self) -> bool:
+        return True
+
+    def formula(self, batch: Batch) -> Tensor:
+        cost = batch.facts.distances * (batch.p - batch.g)
+        return batch.mean_over_classes(batch.mean_of_each_class(cost), among=batch.present)

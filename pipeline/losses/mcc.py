@@ -1,0 +1,44 @@
+"""MCC: Matthews correlation of prediction and truth, which counts true negatives too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.plumbing.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class MCC(Loss):
+    """Matthews correlation coefficient loss (Abhishek, Hamarneh, "Matthews Correlation Coefficient Loss for Deep
+    Convolutional Networks: Application to Skin Lesion Segmentation", ISBI 2021, equations 3 to 5).
+
+        L = mean_c  1 - (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN))
+        TP = sum_i p g,  FP = sum_i p (1 - g),  FN = sum_i (1 - p) g,  TN = sum_i (1 - p) (1 - g)
+
+    over classes c, each against the rest, and all valid pixels i of the batch, with softmax probability p and one-hot
+    truth g. With class weights the mean over classes is weighted.
+
+    Range 0 (perfect) to 1 (no relation) to 2 (always wrong). Absent class: left out of the mean. So is a class that
+    fills the batch, since what does not vary has no correlation: a batch of one class costs 0 and teaches nothing.
+    Limits: both of two classes have the same correlation, so the loss is the binary one. A prediction that is the same
+    everywhere has a numerator of 0 and costs 1.
+    Where we differ: the paper is binary; we take each class against the rest. No constant is added to the counts.
+
+    Use: in place of `dice` where the background matters as well: Dice does not reward it for being right. Unfit for
+    batches that often hold one class only.
+    Family: overlap.
+    """
+
+    def formula(self, batch: Batch) -> Tensor:
+        pixels = batch.class_pixels.sum()
+        confusion = (batch.g.flatten(2) @ batch.p.flatten(2).mT).sum(dim=0)  # `c c`: true class by predicted class
+        confusion = confusion / pixels.clamp(min=1)  # shares, so that the clamp means the same for every size
+        rest = 1 - torch.eye(len(confusion), dtype=confusion.dtype, device=confusion.device)
+        tp, fp, fn = confusion.diagonal(), (rest * confusion).sum(dim=0), (rest * confusion).sum(dim=1)
+        tn = (rest @ confusion * rest).sum(dim=1)  # without the row and the column of the class
+        spread = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+        correlation = (tp * tn - fp * fn) / spread.clamp(min=TINY**2).sqrt()
+        return batch.mean_over_classes(1 - correlation, among=batch.present * (batch.class_pixels < pixels))
