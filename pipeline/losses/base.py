@@ -124,13 +124,15 @@ class Batch:
     @cached_property
     def p(self) -> Tensor:
         """`b c h w`: softmax probabilities, 0 at ignored pixels."""
-        return self.logits.softmax(dim=1) * self.valid.unsqueeze(1)
+        # The mask as numbers: a product of different types is not vectorised on the CPU.
+        return self.logits.softmax(dim=1) * self.valid.unsqueeze(1).to(self.logits.dtype)
 
     @cached_property
     def g(self) -> Tensor:
         """`b c h w`: one-hot truth, 0 at ignored pixels."""
-        classes = torch.arange(self.logits.shape[1], device=self.logits.device).view(1, -1, 1, 1)
-        return (self.target.unsqueeze(1) == classes).to(self.logits.dtype)
+        classes = torch.arange(self.logits.shape[1], dtype=torch.uint8, device=self.logits.device)
+        target = self.target.byte()  # an eighth of what int64 would have to be read, once per class
+        return (target.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(self.logits.dtype)
 
     @cached_property
     def cross_entropy(self) -> Tensor:

@@ -40,7 +40,7 @@ class UnifiedFocal(Loss):
 
     Use: for strong imbalance, with three options instead of the six of its parts. Asymmetric it keeps the full
     cross-entropy of rare classes, which plain `focal` would suppress with the background.
-    Family: compound.
+    Family: imbalance.
     """
 
     form: Literal["asymmetric", "symmetric"] = "asymmetric"

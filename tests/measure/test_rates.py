@@ -55,7 +55,7 @@ def test_a_loss_that_is_listed_tuned_and_untuned_is_compared_seed_by_seed():
 
 def test_losses_that_differ_in_an_option_are_no_pair():
     scores = {"dice": [0.6], "dice_untuned": [0.5]}
-    other = LOSSES | {"dice_untuned": {"kind": "dice", "denominator": "squared"}}
+    other = {"dice": LOSSES["dice"], "dice_untuned": {"kind": "dice", "denominator": "squared"}}
     assert tuning_table(cells(scores), other, rate_table(SEARCHES), "miou", 0.95).empty
 
 

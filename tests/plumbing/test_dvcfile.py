@@ -87,17 +87,17 @@ MUTATIONS = {
     "axis source": (
         "      loss: ${axes.loss}",
         "      loss: ${axes.los}",
-        ": stages.train.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
+        ": stages.tune.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
     ),
     "axis list": (
         "      loss: ${axes.loss}",
         "      loss: [dice]",
-        ": stages.train.matrix.loss: ['dice'] should be a valid string.",
+        ": stages.tune.matrix.loss: ['dice'] should be a valid string.",
     ),
     "axis order": (
         "      model: ${axes.model}\n      loss: ${axes.loss}\n",
         "      loss: ${axes.loss}\n      model: ${axes.model}\n",
-        f": stages.train.matrix: {CELLS} dataset, loss, model, strategy, seed.",
+        f": stages.tune.matrix: {CELLS} dataset, loss, model.",
     ),
     "axis missing": (
         "      strategy: ${axes.strategy}\n",
