@@ -14,7 +14,8 @@ FLAT = "logits.movedim(1, -1).flatten(0, 2), target.flatten()"
 PER_CLASS = "ignore_index=255, class_weights=w, **o)(logits, target)"
 
 cross_entropy = over_batch(ref.cross_entropy)
-dice, jaccard = over_batch(ref.tversky), over_batch(ref.tversky, alpha=1.0, beta=1.0)
+focal, dice = over_batch(ref.focal), over_batch(ref.tversky)
+jaccard = over_batch(ref.tversky, alpha=1.0, beta=1.0)
 binary_dice = over_batch(ref.tversky, first=1)
 binary_jaccard = over_batch(ref.tversky, alpha=1.0, beta=1.0, first=1)
 
@@ -27,7 +28,7 @@ def _torch() -> Iterator[Peer]:
     yield Peer(
         "torchvision",
         f"ops.sigmoid_focal_loss(({BINARY_LOGIT})[:, 0], target.to(logits), alpha=-1, reduction='mean', **o)",
-        over_batch(ref.focal),
+        focal,
         classes=2,
         options=("gamma=1.0",),
         title="ops.sigmoid_focal_loss(alpha=-1)",
@@ -43,7 +44,7 @@ def _smp() -> Iterator[Peer]:
         "cross_entropy",
         options=("smooth_factor=0.1",),
     )
-    yield of(f"smp.FocalLoss('multiclass', {PER_CLASS}", over_batch(ref.focal), "focal", options=("gamma=1.0",))
+    yield of(f"smp.FocalLoss('multiclass', {PER_CLASS}", focal, "focal", options=("gamma=1.0",))
     yield of(f"smp.DiceLoss('multiclass', {PER_CLASS}", dice, "dice", options=log)
     yield of(f"smp.JaccardLoss('multiclass', {PER_CLASS}", jaccard, "jaccard", options=log)
     yield of(
@@ -65,7 +66,7 @@ def _smp() -> Iterator[Peer]:
         ("DiceLoss", binary_dice, log[::2]),
         ("JaccardLoss", binary_jaccard, log[::2]),
         ("TverskyLoss", binary_dice, ("alpha=0.3, beta=0.7", "gamma=2.0")),
-        ("FocalLoss", over_batch(ref.focal), ("gamma=1.0", "alpha=0.25")),
+        ("FocalLoss", focal, ("gamma=1.0", "alpha=0.25")),
         ("LovaszLoss", over_batch(ref.lovasz_hinge), ("per_image=True",)),
     ):
         yield of(f"smp.{name}('binary', ignore_index=255, **o){one}", promise, classes=2, options=options)
@@ -96,14 +97,14 @@ def _monai() -> Iterator[Peer]:
     yield of(f"monai.DiceLoss({summed}, jaccard=True, ignore_index=255, weight=w){given}", jaccard, "jaccard")
     yield of(
         f"monai.FocalLoss(use_softmax=True, to_onehot_y=True, ignore_index=255, weight=w, **o){given}",
-        over_batch(ref.focal),
+        focal,
         "focal",
         options=("gamma=1.0", "alpha=0.25"),
         title="monai.FocalLoss(use_softmax=True, ignore_index=255)",
     )
     yield of(
         f"monai.FocalLoss(use_softmax=True, to_onehot_y=True, weight=w){given}",
-        over_batch(ref.focal),
+        focal,
         title="monai.FocalLoss(use_softmax=True)",
     )
     yield of(
@@ -117,13 +118,11 @@ def _monai() -> Iterator[Peer]:
     )
     yield of(f"monai.DiceCELoss({summed}, weight=w, **o){given}", entropy_and(dice), options=("lambda_ce=0.5",))
     yield of(
-        f"monai.DiceFocalLoss({summed}, weight=w, **o){given}",
-        ref.plus(dice, over_batch(ref.focal)),
-        options=("lambda_focal=0.5",),
+        f"monai.DiceFocalLoss({summed}, weight=w, **o){given}", ref.plus(dice, focal), options=("lambda_focal=0.5",)
     )
     yield of(
         f"monai.GeneralizedDiceFocalLoss({summed}, weight=w, **o){given}",
-        ref.plus(over_batch(ref.generalized_dice), over_batch(ref.focal)),
+        ref.plus(over_batch(ref.generalized_dice), focal),
         options=("lambda_focal=0.5",),
     )
     distances = "1 - torch.eye(logits.shape[1])"
@@ -143,7 +142,11 @@ def _monai() -> Iterator[Peer]:
         options=("gamma=0.8", "delta=0.6", "weight=0.2"),
     )
     yield of(
-        f"monai.BoundaryLoss({MONAI}, **o){given}", ref.boundary, "boundary", options=("include_background=False",)
+        f"monai.BoundaryLoss({MONAI}, **o){given}",
+        ref.boundary,
+        "boundary",
+        options=("include_background=False",),
+        remark="empty mask: a class that fills the image has no boundary to be far from.",
     )
     yield of(
         f"monai.HausdorffDTLoss({MONAI}, include_background=True, **o){given}",
@@ -151,12 +154,7 @@ def _monai() -> Iterator[Peer]:
         "hausdorff",
         options=("alpha=1.0",),
     )
-    yield of(
-        f"monai.SoftclDiceLoss({MONAI}, **o){given}",
-        ref.cl_dice,
-        "cl_dice",
-        options=("iter_=0",),
-    )
+    yield of(f"monai.SoftclDiceLoss({MONAI}, **o){given}", ref.cl_dice, "cl_dice", options=("iter_=0",))
     yield of(
         "monai.NACLLoss(classes=logits.shape[1], dim=2, **o)(logits, target)",
         ref.neighbour_aware,
@@ -180,7 +178,7 @@ def _kornia() -> Iterator[Peer]:
     )
     yield of(
         "kornia.FocalLoss(**{'alpha': None} | o, weight=w, reduction='mean', ignore_index=255)(logits, target)",
-        over_batch(ref.focal),
+        focal,
         "focal",
         options=("gamma=1.0", "alpha=0.25"),
         remark="value, void: mean, absent: scale, weights: documented.",
@@ -194,7 +192,7 @@ def _kornia() -> Iterator[Peer]:
     yield of(f"kornia.LovaszHingeLoss()({BINARY_LOGIT}, target)", per_image(ref.lovasz_hinge), classes=2)
     yield of(
         f"kornia.BinaryFocalLossWithLogits(alpha=None, reduction='mean', ignore_index=255, **o){one}",
-        over_batch(ref.focal),
+        focal,
         classes=2,
         options=("gamma=1.0",),
         remark="void: mean: documented.",
@@ -218,7 +216,7 @@ def _toolbelt() -> Iterator[Peer]:
     )
     yield of(
         "toolbelt.CrossEntropyFocalLoss(ignore_index=255, class_weights=w, **o)(logits, target)",
-        over_batch(ref.focal),
+        focal,
         "focal",
         options=("gamma=1.0",),
     )
@@ -241,12 +239,18 @@ def _toolbelt() -> Iterator[Peer]:
         ("DiceLoss('binary', ignore_index=255, **o)", binary_dice, log),
         ("JaccardLoss('binary', **o)", binary_jaccard, log),
         ("BinaryLovaszLoss(ignore_index=255, **o)", over_batch(ref.lovasz_hinge), ("per_image=True",)),
-        ("BinaryFocalLoss(ignore_index=255, **o)", over_batch(ref.focal), ("gamma=1.0", "alpha=0.25")),
-        ("BalancedBCEWithLogitsLoss(ignore_index=255, **o)", over_batch(ref.balanced_cross_entropy), ("gamma=0.5",)),
+        ("BinaryFocalLoss(ignore_index=255, **o)", focal, ("gamma=1.0", "alpha=0.25")),
         ("SoftBCEWithLogitsLoss(ignore_index=255, **o)", cross_entropy, ("smooth_factor=0.1",)),
         ("BinarySoftF1Loss(ignore_index=255)", binary_dice, ()),
     ):
         yield of(f"toolbelt.{call}{one}", promise, classes=2, options=options)
+    yield of(
+        f"toolbelt.BalancedBCEWithLogitsLoss(ignore_index=255, **o){one}",
+        over_batch(ref.balanced_cross_entropy),
+        classes=2,
+        options=("gamma=0.5",),
+        remark="empty mask: by the equation, which weighs each class by the share of the other.",
+    )
 
 
 PEERS = [*_torch(), *_smp(), *_monai(), *_kornia(), *_toolbelt()]

@@ -1,37 +1,27 @@
 """`make bench-losses`: writes docs/loss_speed.md, time and memory of every loss beside torch's cross-entropy and beside
-the same loss of other libraries.
-
-Times are ratios of runs that follow each other, loss and cross-entropy by turns, so that what else the machine does
-falls on both. `BENCHMARK_DEVICE` chooses the device.
+the same loss of other libraries. `BENCHMARK_DEVICE` chooses the device.
 """
 
 import functools
 import os
 import platform
-import statistics
-import time
-import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from pipeline.conformance.cost import Call, Cost, make_batch, measure
 from pipeline.conformance.peer import IMPORTS, version
 from pipeline.conformance.peers import PEERS
 from pipeline.document import family
 from pipeline.learn.device import chosen_device
-from pipeline.learn.distances import signed_distances
 from pipeline.learn.torchvision_schemas import declare_missing_operators
 from pipeline.losses.base import Facts, Loss
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import write_text
-from pipeline.plumbing.labels import IGNORE
 
 PAGE = Path("docs/loss_speed.md")
 SHAPES = ((8, 12, 180, 240), (16, 2, 256, 256))
@@ -39,9 +29,6 @@ NEEDED = {"compound": {"terms": {"cross_entropy": 1.0, "dice": 1.0}}}  # options
 LIMITS = {"lovasz_softmax": 8.0}  # it sorts the pixels of every class
 OVERLAP_LIMIT = 2.0
 OURS = "this project"
-ENOUGH = 20.0  # seconds for one loss and shape, after three rounds
-
-Call = Callable[[Tensor, Tensor], Tensor]
 
 
 class Contender(NamedTuple):
@@ -56,27 +43,9 @@ class Contender(NamedTuple):
     """The number of classes that it is limited to, if it is."""
 
 
-class Cost(NamedTuple):
-    """What a forward and a backward pass cost."""
-
-    ratio: float
-    """Median of the times over those of cross-entropy."""
-    least: float
-    most: float
-    mebibytes: float
-    """Peak of what is allocated besides logits and target; the gradient of the logits is a part of it."""
-
-
-class Batch(NamedTuple):
-    """Inputs of one shape."""
-
-    logits: Tensor
-    target: Tensor
-    facts: Facts
-
-
 def main() -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler announces its every start
+    torch.set_num_threads(1)  # of no matter to a GPU
     device = chosen_device()
     declare_missing_operators()
     everyone = contenders()
@@ -127,68 +96,6 @@ def _uninformed(loss: Call, _: Facts) -> Call:
     return loss
 
 
-def make_batch(shape: tuple[int, ...], device: torch.device) -> Batch:
-    """Logits without pattern, squares of 20 pixels of the classes, and what a training would tell besides."""
-    b, c, h, w = shape
-    generator = torch.Generator().manual_seed(0)
-    squares = torch.randint(0, c, (b, h // 20 + 1, w // 20 + 1), generator=generator)
-    target = squares.repeat_interleave(20, 1).repeat_interleave(20, 2)[:, :h, :w].contiguous()
-    maps = np.stack([signed_distances(mask.numpy().astype(np.uint8), c) for mask in target])
-    facts = Facts(
-        train_pixels=target.flatten().bincount(minlength=c).clamp(min=1).float().to(device),
-        train_images=torch.full((c,), float(b), device=device),
-        distances=torch.from_numpy(maps).to(device),
-        progress=0.25,
-    )
-    return Batch(torch.randn(shape, generator=generator).to(device).requires_grad_(), target.to(device), facts)
-
-
-def measure(call: Call, batch: Batch, rounds: int = 15) -> Cost:
-    """Time and memory; at least three rounds, fewer than `rounds` where they take long."""
-    control = functools.partial(cross_entropy, ignore_index=IGNORE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for each in (control, call, control):  # what is allocated or compiled at the first call
-            _seconds(each, batch)
-        ratios: list[float] = []
-        started = time.perf_counter()
-        while len(ratios) < rounds and (len(ratios) < 3 or time.perf_counter() - started < ENOUGH):
-            ratios.append(_seconds(call, batch) / _seconds(control, batch))
-        return Cost(statistics.median(ratios), min(ratios), max(ratios), _peak(call, batch) / 2**20)
-
-
-def _step(call: Call, batch: Batch) -> None:
-    """Forward and backward."""
-    batch.logits.grad = None
-    call(batch.logits, batch.target).backward()
-
-
-def _seconds(call: Call, batch: Batch) -> float:
-    cuda = batch.logits.is_cuda
-    if cuda:
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    _step(call, batch)
-    if cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def _peak(call: Call, batch: Batch) -> int:
-    """Most bytes that torch held at once during a step, beyond what it held before."""
-    batch.logits.grad = None
-    if batch.logits.is_cuda:
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        _step(call, batch)
-        return torch.cuda.max_memory_allocated() - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        _step(call, batch)
-    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
-    return int(held.max(initial=0))
-
-
 # --- the page ---
 
 HEAD = """\
@@ -197,10 +104,10 @@ HEAD = """\
 Made by `make bench-losses` on {made}.
 
 Time of a forward and a backward pass over that of torch's cross-entropy on the same logits, b c h w: the median of runs
-by turns, and in brackets their range. Peak is the memory that torch holds at most besides logits and target, the
-gradient of the logits included. Our losses are given their distance maps, which the loader workers make; those of MONAI
-make theirs here. Targets: losses by overlap at most {overlap:g} times cross-entropy, Lovász at most {lovasz:g}, none
-slower than the fastest of the other libraries; up to 5 % is a draw.
+by turns, and in brackets their range; on a CPU it is processor time. Peak is the memory that torch holds at most
+besides logits and target, the gradient of the logits included. Our losses are given their distance maps, which the
+loader workers make; those of MONAI make theirs here. Targets: losses by overlap at most {overlap:g} times
+cross-entropy, Lovász at most {lovasz:g}, none slower than the fastest of the other libraries; up to 5 % is a draw.
 
 """
 
@@ -256,7 +163,7 @@ def _hardware(device: torch.device) -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"the CPU ({names[0] if names else platform.processor()}, {torch.get_num_threads()} threads)"
+    return f"the CPU ({names[0] if names else platform.processor()}, {torch.get_num_threads()} thread)"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pipeline.conformance import speed
-from pipeline.conformance.speed import Contender, Cost, contenders, make_batch, measure, page
+from pipeline.conformance.cost import Cost, make_batch, measure
+from pipeline.conformance.speed import Contender, contenders, page
 from pipeline.plumbing import plugins
 
 CPU = torch.device("cpu")
