@@ -175,17 +175,13 @@ class Batch:
     @cached_property
     def overlap(self) -> Overlap:
         """Soft true positives, false positives and false negatives."""
-        tp = (self.p * self.g).sum(dim=(0, 2, 3))
-        return Overlap(tp, self.p.sum(dim=(0, 2, 3)) - tp, self.class_pixels - tp)
+        if self.logits.shape[1] > 2:
+            from pipeline.losses.base_overlap import SoftCounts  # only now, since it needs torch to be imported
 
-    @cached_property
-    def exact_overlap(self) -> Overlap:
-        """As `overlap`, but mistakes are sums of small probabilities, not what two large sums differ by: they keep
-        their digits near a perfect prediction, where a power below 1 is steep."""
-        t = self.true_class
-        mistaken = self.p.scatter(1, t.unsqueeze(1), 0.0)  # given to classes that are not true
-        fn = torch.zeros_like(self.class_pixels).index_add(0, t.flatten(), mistaken.sum(dim=1).flatten())
-        return Overlap(self.class_pixels - fn, mistaken.sum(dim=(0, 2, 3)), fn)
+            return Overlap(*SoftCounts.apply(self.logits, self.true_class, self.valid.to(self.logits.dtype)))
+        p, others = self.logits.softmax(dim=1), self.valid.unsqueeze(1).to(self.logits.dtype) - self.g
+        tp, fp = (p * self.g).sum(dim=(0, 2, 3)), (p * others).sum(dim=(0, 2, 3))
+        return Overlap(tp, fp, fp.flip(0))  # of two classes, one misses what the other wrongly claims
 
     def weighted_by(self, factors: Tensor) -> Batch:
         """The same batch with every class weight multiplied by a factor of its class (`c`)."""

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.plumbing.labels import IGNORE
+from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +37,16 @@ class CrossEntropy(Loss):
     CVPR 2016, section 7). Above 0 it punishes certainty."""
 
     def formula(self, batch: Batch) -> Tensor:
-        spread = self.label_smoothing
-        if not spread:
-            return batch.mean_over_pixels(batch.cross_entropy)
+        if self.label_smoothing:
+            return batch.mean_over_pixels(self._smoothed(batch))
+        weights = batch.class_weights
+        total = torch.nn.functional.cross_entropy(
+            batch.logits, batch.target, weights, ignore_index=IGNORE, reduction="sum"
+        )
+        total_weight = batch.valid.sum() if weights is None else (weights * batch.class_pixels).sum()
+        return total / total_weight.clamp(min=TINY)
+
+    def _smoothed(self, batch: Batch) -> Tensor:
+        """`b h w`: cross-entropy of each pixel with the smoothed target."""
         over_all_classes = -batch.logits.log_softmax(dim=1).mean(dim=1)
-        return batch.mean_over_pixels((1 - spread) * batch.cross_entropy + spread * over_all_classes)
+        return (1 - self.label_smoothing) * batch.cross_entropy + self.label_smoothing * over_all_classes

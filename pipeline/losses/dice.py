@@ -47,10 +47,10 @@ class Dice(Loss):
     semantic segmentation", CIBCB 2020, log-cosh Dice)."""
 
     def formula(self, batch: Batch) -> Tensor:
-        k = {"plain": 1, "squared": 2}[self.denominator]
-        intersection = batch.overlap.tp
-        sizes = (batch.p**k).sum(dim=(0, 2, 3)) + batch.class_pixels  # g is 0 or 1, so g^k = g
-        dice = 2 * intersection / sizes.clamp(min=TINY)
+        tp, fp, fn = batch.overlap
+        predicted = tp + fp if self.denominator == "plain" else (batch.p**2).sum(dim=(0, 2, 3))
+        sizes = predicted + tp + fn  # g is 0 or 1, so g^k = g
+        dice = 2 * tp / sizes.clamp(min=TINY)
         return batch.mean_over_classes(self._price(dice), among=batch.present)
 
     def _price(self, dice: Tensor) -> Tensor:

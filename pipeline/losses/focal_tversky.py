@@ -41,7 +41,7 @@ class FocalTversky(Loss):
     """The larger, the more the last mistakes of a class cost compared with the first; the range is the paper's."""
 
     def formula(self, batch: Batch) -> Tensor:
-        tp, fp, fn = batch.exact_overlap
+        tp, fp, fn = batch.overlap
         mistakes = self.alpha * fp + self.beta * fn
         short_of_1 = mistakes / (tp + mistakes).clamp(min=TINY)  # 1 - TI, without the cancellation where TI is near 1
         return batch.mean_over_classes(root(short_of_1, 1 / self.gamma), among=batch.present)

@@ -39,9 +39,17 @@ class Jaccard(Loss):
     certainty."""
 
     def formula(self, batch: Batch) -> Tensor:
-        p, g, s = batch.p, batch.g, self.label_smoothing
-        if s:
-            g = (1 - s) * g + s / g.shape[1] * batch.valid.unsqueeze(1)
-        sizes = p.sum(dim=(0, 2, 3)) + g.sum(dim=(0, 2, 3))
-        distance = (p - g).abs().sum(dim=(0, 2, 3))
+        sizes, distance = self._smoothed(batch) if self.label_smoothing else _exact(batch)
         return batch.mean_over_classes(2 * distance / (sizes + distance).clamp(min=TINY), among=batch.present)
+
+    def _smoothed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`c` each: |p| + |g| and |p - g| for smoothed labels."""
+        p, s = batch.p, self.label_smoothing
+        g = (1 - s) * batch.g + s / p.shape[1] * batch.valid.unsqueeze(1)
+        return (p + g).sum(dim=(0, 2, 3)), (p - g).abs().sum(dim=(0, 2, 3))
+
+
+def _exact(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The same for one-hot truth, where |p - g| is what is wrong."""
+    tp, fp, fn = batch.overlap
+    return 2 * tp + fp + fn, fp + fn

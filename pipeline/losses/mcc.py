@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.losses.base import TINY, Batch, Loss
-from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +33,8 @@ class MCC(Loss):
 
     def formula(self, batch: Batch) -> Tensor:
         pixels = batch.class_pixels.sum()
-        confusion = (batch.g.flatten(2) @ batch.p.flatten(2).mT).sum(dim=0)  # `c c`: true class by predicted class
-        confusion = confusion / pixels.clamp(min=1)  # shares, so that the clamp means the same for every size
-        rest = 1 - torch.eye(len(confusion), dtype=confusion.dtype, device=confusion.device)
-        tp, fp, fn = confusion.diagonal(), (rest * confusion).sum(dim=0), (rest * confusion).sum(dim=1)
-        tn = (rest @ confusion * rest).sum(dim=1)  # without the row and the column of the class
+        tp, fp, fn = (count / pixels.clamp(min=1) for count in batch.overlap)  # shares, whatever the size
+        tn = (1 - tp - fp - fn).clamp(min=0)
         spread = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
         correlation = (tp * tn - fp * fn) / spread.clamp(min=TINY**2).sqrt()
         return batch.mean_over_classes(1 - correlation, among=batch.present * (batch.class_pixels < pixels))

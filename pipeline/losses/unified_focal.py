@@ -60,7 +60,7 @@ class UnifiedFocal(Loss):
         price = self.delta * rare + (1 - self.delta) * common
         focal = batch.mean_over_pixels(price[batch.true_class] * focal)
 
-        tp, fp, fn = batch.exact_overlap
+        tp, fp, fn = batch.overlap
         mistakes = self.delta * fn + (1 - self.delta) * fp
         short_of_1 = mistakes / (tp + mistakes).clamp(min=TINY)  # 1 - TI
         focal_tversky = batch.mean_over_classes(root(short_of_1, 1 - self.gamma * enhanced), among=batch.present)

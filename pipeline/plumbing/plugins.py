@@ -34,7 +34,7 @@ class Plugin(Options):
 def kinds(folder: str) -> list[str]:
     """Names of the plug-ins in a folder, from the files alone: nothing is imported."""
     names = [module.name for module in pkgutil.iter_modules([str(ROOT / folder)])]
-    return sorted(name for name in names if name != "base")
+    return sorted(name for name in names if not name.startswith("base"))
 
 
 def find(folder: str, kind: str, where: str) -> type[Plugin]:
