@@ -58,11 +58,14 @@ def main() -> None:
 
 def compare(plan: dict[str, Any], dataset: str, model: str, device: torch.device) -> dict[str, list[Row]]:
     """The rows of each table for one dataset and model."""
-    task, losses = _task(plan, dataset, model), plan["losses"]
+    untrained = [loss for loss in plan["losses"] if not _any_trained(dataset, model, loss)]
+    losses = {loss: planned for loss, planned in plan["losses"].items() if loss not in untrained}
+    plan = plan | {"losses": losses}
+    task = _task(plan, dataset, model)
     classes = task.meta["classes"]
     start = measured_at_start(plan, task, device)
     points = [(START, loss, start, place) for place, loss in enumerate(losses, start=1)]
-    absent = []
+    absent = [{"loss": loss, "at": END, "state": "missing"} for loss in untrained]
     for loss in tqdm(losses, unit="loss", dynamic_ncols=True, disable=None):
         cell = Cell(dataset, model, loss, plan["strategy"], plan["seed"])
         facts, state = trained(cell, task.meta["digest"])
@@ -79,6 +82,11 @@ def compare(plan: dict[str, Any], dataset: str, model: str, device: torch.device
             for (row, loss), (column, other) in itertools.product(enumerate(losses), repeat=2)
         ],
     }
+
+
+def _any_trained(dataset: str, model: str, loss: str) -> bool:
+    """Whether a training of the loss ended: one with a defect must not stop the others from being compared."""
+    return any(MODELS.glob(f"{dataset}-{model}-{loss}-*/cell.json"))
 
 
 def norms(at: str, loss: str, found: Gradients, place: int) -> Row:

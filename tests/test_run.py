@@ -53,7 +53,7 @@ def test_one_failed_cell_stops_no_other_and_is_named(workspace):
     found = workspace.run("pipeline.run", "-j", "2", check=False)
     assert found.returncode == 1
     assert "error: 2 of 4 cells failed, the others are in the report; the reason stands in .cache/logs/" in found.stderr
-    assert "broken on purpose" in next((workspace.root / ".cache" / "logs").glob("*broken*")).read_text()
+    assert "broken on purpose" in next((workspace.root / ".cache" / "logs").glob("*broken-*")).read_text()
     board = pd.read_csv(workspace.root / "results" / "leaderboard.csv").set_index(["loss", "strategy"])["n"]
     assert (board["l1", "none"], board["broken", "none"]) == (1, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -47,7 +48,7 @@ class TopKCrossEntropy(Loss):
     def _kept(self, batch: Batch) -> Tensor:
         """`b h w` from 0 to 1: whether a pixel is among the hardest, without gradient."""
         hardness = batch.cross_entropy.detach().masked_fill(~batch.valid, -1.0)  # void pixels come after all others
-        below = int((batch.valid & (hardness.neg().exp() < self.threshold)).sum())
+        below = int((hardness > -math.log(self.threshold)).sum()) if self.threshold else 0
         places = max(1, round(self.share * int(batch.valid.sum())), below)
         least = hardness.flatten().topk(places, sorted=False).values.min()
         harder, tied = hardness > least, hardness == least

@@ -32,7 +32,7 @@ class Plugin(Options):
 
 
 def kinds(folder: str) -> list[str]:
-    """Names of the plug-ins in a folder, from the files alone: nothing is imported."""
+    """Names of the plug-ins in a folder, from the files alone: all but those called base, and nothing is imported."""
     names = [module.name for module in pkgutil.iter_modules([str(ROOT / folder)])]
     return sorted(name for name in names if not name.startswith("base"))
 
