@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -48,9 +47,15 @@ class TopKCrossEntropy(Loss):
     def _kept(self, batch: Batch) -> Tensor:
         """`b h w` from 0 to 1: whether a pixel is among the hardest, without gradient."""
         hardness = batch.cross_entropy.detach().masked_fill(~batch.valid, -1.0)  # void pixels come after all others
-        below = int((hardness > -math.log(self.threshold)).sum()) if self.threshold else 0
-        places = max(1, round(self.share * int(batch.valid.sum())), below)
+        places = max(1, round(self.share * int(batch.valid.sum())), self._below_threshold(batch))
         least = hardness.flatten().topk(places, sorted=False).values.min()
         harder, tied = hardness > least, hardness == least
         # Which of the tied pixels came last would depend on their order.
         return torch.where(tied, (places - harder.sum()) / tied.sum(), harder.to(hardness.dtype))
+
+    def _below_threshold(self, batch: Batch) -> int:
+        """Valid pixels whose true class has a probability below the threshold."""
+        if not self.threshold:
+            return 0
+        p_true = batch.p.detach().gather(1, batch.true_class.unsqueeze(1)).squeeze(1)
+        return int((batch.valid & (p_true < self.threshold)).sum())
