@@ -33,6 +33,7 @@ RAMP = {"cross_entropy": {"weight": {"start": 1.0, "end": 0.0}}, "dice": 1.0}
 OTHER_VALUES = {  # for options of no simple type, or whose range holds one of the values out of range tried below
     ("compound", "terms"): [{"cross_entropy": 1.0, "dice": 2.0}, RAMP],
     ("focal", "alpha"): [[1.0, 2.0, 0.5, 4.0]],
+    ("top_k_cross_entropy", "threshold"): [0.7],  # the value jumps there; 0.5 is where two classes tie up to rounding
     ("poly", "epsilon"): [-1.0, 10.0],
 }
 FOR_FOUR_CLASSES = {("focal", "alpha")}  # as long as there are classes, so of no use with batches of 1 to 4 channels
