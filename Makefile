@@ -1,7 +1,7 @@
 # make benchmark   a fresh clone to a finished leaderboard        make test   all tests
 # make ui          browse the runs in MLflow                      make lint   what CI checks first
 # make publish     rebuild MLflow from the files                  make setup  the environment alone
-# make docs        docs/losses.md from the docstrings
+# make docs        losses.md and strategies.md in docs/ from the docstrings
 # make conformance the losses of other libraries under our tests  make bench-losses   speed beside theirs
 
 PYTHON ?= python3

@@ -46,20 +46,22 @@ def make_plan() -> dict[str, Any]:
     tunes = {name: _tune_of(params, name) for name in built["loss"]}
     _check_class_weights(built["loss"], built["strategy"])
     _check_classes(built["loss"], built["dataset"])
+    _check_phases(built["strategy"], fits)
     _check_report(params)
+    strategies, control = _strategy_plans(built["strategy"]), params.report.control.strategy
     return {
         **_dataset_plans(built["dataset"]),
         **{f"train/dataset/{name}": {"fit": fit.model_dump()} for name, fit in fits.items()},
         **{f"train/model/{name}": model.model_dump() for name, model in models.items()},
-        **{
-            f"train/{axis}/{name}": _described(plugin)
-            for axis in ("loss", "strategy")
-            for name, plugin in built[axis].items()
-        },
+        **{f"train/loss/{name}": _described(loss) for name, loss in built["loss"].items()},
+        **strategies,
         **{f"tune/{name}": tune for name, tune in tunes.items()},
         "train/code": {"code": code_digest(["pipeline.train"]), "versions": versions()},
         "evaluate": {**params.eval.model_dump(), "code": code_digest(["pipeline.evaluate"]), "versions": versions()},
-        "gradients": _gradients_plan(params, built["loss"], models, fits),
+        "gradients": {
+            **_gradients_plan(params, built["loss"], models, fits),
+            "strategy": strategies[f"train/strategy/{control}"].get("weights_of", control),  # the one that has models
+        },
         "report": {
             **params.report.model_dump(),
             "axes": {axis: list(entries) for axis, entries in params.axes.items()},
@@ -116,7 +118,6 @@ def _gradients_plan(
         "cross_entropy": _described(cross_entropy),
         "models": {name: model.model_dump() for name, model in models.items()},
         "fits": {name: fit.model_dump() for name, fit in fits.items()},
-        "strategy": params.report.control.strategy,
         "seed": int(next(iter(params.axes["seed"]))),
         "code": code_digest(["pipeline.gradients"]),
         "versions": versions(),
@@ -125,6 +126,22 @@ def _gradients_plan(
 
 def _described(plugin: plugins.Plugin) -> dict[str, Any]:
     return {**plugin.described(), "code": code_digest(plugin.modules())}
+
+
+def _strategy_plans(strategies: dict[str, Strategy]) -> dict[str, Any]:
+    """Of each strategy its description; one that acts on decisions alone takes over the trainings of the control."""
+    controls = [name for name, strategy in strategies.items() if strategy.kind == "none"]
+    plans = {}
+    for name, strategy in strategies.items():
+        plans[f"train/strategy/{name}"] = _described(strategy)
+        if strategy.aspects == ("decisions",):
+            if not controls:
+                raise UserError(
+                    f"{PARAMS}: axes.strategy.{name} trains nothing but judges the trainings without a strategy once "
+                    "more, and there are none. Add the entry `none: {}`."
+                )
+            plans[f"train/strategy/{name}"]["weights_of"] = controls[0]
+    return plans
 
 
 def _dataset_plans(datasets: dict[str, Dataset]) -> dict[str, Any]:
@@ -143,7 +160,7 @@ def _check_class_weights(losses: dict[str, Loss], strategies: dict[str, Strategy
     """A strategy that makes weights never meets a loss that would ignore them."""
     for (name, loss), (treatment, strategy) in itertools.product(losses.items(), strategies.items()):
         reason = loss.refuses_class_weights()
-        if strategy.makes_class_weights() and reason:
+        if "class weights" in strategy.aspects and reason:
             raise UserError(
                 f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.strategy.{treatment}, which weighs classes: "
                 f"{reason.rstrip('.')}. Remove one of the two."
@@ -157,6 +174,16 @@ def _check_classes(losses: dict[str, Loss], datasets: dict[str, Dataset]) -> Non
             raise UserError(
                 f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.dataset.{data}, which has "
                 f"{len(dataset.classes)} classes: {reason}"
+            )
+
+
+def _check_phases(strategies: dict[str, Strategy], fits: dict[str, Fit]) -> None:
+    """Every phase of a strategy has an iteration at least."""
+    for (name, strategy), (data, fit) in itertools.product(strategies.items(), fits.items()):
+        if not all(iterations for iterations, _ in strategy.stretches(fit.iterations)):
+            raise UserError(
+                f"{PARAMS}: axes.strategy.{name}: one of its phases has none of the {fit.iterations} iterations of "
+                f"{data}; change 'last', or train for longer."
             )
 
 

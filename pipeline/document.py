@@ -1,6 +1,7 @@
-"""`make docs`: writes docs/losses.md from the docstrings and options of the losses.
+"""`make docs`: writes docs/losses.md and docs/strategies.md from the docstrings and options of the plug-ins.
 
-A page is about the plug-ins of one folder: an entry in PAGES and a template `document.FOLDER.md.j2` beside this file.
+A page is about the plug-ins of one folder: an entry in PAGES and a template `document.FOLDER.md.j2` beside this file;
+what the pages share is in `document.macros.md.j2`.
 """
 
 import ast
@@ -9,6 +10,7 @@ import itertools
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +28,20 @@ PAGES = {
         "boundary and shape": "it matters where in the image a pixel lies",
         "imbalance": "cross-entropy in favour of classes that are rare or badly found",
         "compound": "several losses in one",
-    }
+    },
+    "strategies": {
+        "control": "what every other strategy is compared with",
+        "weighting": "the loss counts pixels of rare classes more",
+        "sampling": "training is shown more of what is rare, by the choice of images and of parts of them",
+        "augmentation": "training is shown rare classes in more variants",
+        "hard pixels": "the loss gets only a part of the pixels, chosen by what the network makes of them",
+        "priors": "logits are corrected by how frequent each class is, or by what validation says",
+        "composition": "several strategies in one",
+    },
 }
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 YAML_WORDS = {"object": "mapping", "array": "list"}
-STATEMENTS = "(?:Absent class|Empty mask|Limits|Where we differ|Use|Family)"
+STATEMENTS = "(?:Absent class|Empty mask|Limits|Sources|Where we differ|Use|Calibration|Family)"
 
 
 class Entry(NamedTuple):
@@ -65,9 +76,14 @@ def page(folder: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"prose": prose, "cell": cell, "paragraphs": paragraphs}
-    entries = [entry(folder, kind) for kind in plugins.kinds(folder)]
+    environment.globals |= {"entries_of": entries_of}
     template = environment.get_template(f"document.{folder}.md.j2")
-    return template.render(entries=entries, families=PAGES[folder]).rstrip() + "\n"
+    return template.render(entries=entries_of(folder), families=PAGES[folder]).rstrip() + "\n"
+
+
+@cache
+def entries_of(folder: str) -> list[Entry]:
+    return [entry(folder, kind) for kind in plugins.kinds(folder)]
 
 
 def entry(folder: str, kind: str) -> Entry:
@@ -98,11 +114,12 @@ def family(folder: str, kind: str, docstring: str) -> str:
 
 def option(name: str, schema: dict[str, Any], effect: str) -> tuple[str, ...]:
     """A row of the table of options, from what pydantic enforces."""
-    types = [YAML_WORDS.get(each["type"], each["type"]) for each in schema.get("anyOf", [schema])]
-    default = f"`{yaml(schema['default'])}`" if "default" in schema else "none"
+    types = [each.get("type", "any") for each in schema.get("anyOf", [schema])]
+    words = [YAML_WORDS.get(each, each) for each in types]
+    default = f"`{yaml(schema['default'])}`" if "default" in schema else "required"
     choices = [f"`{choice}`" for choice in schema.get("enum", [])]
     bounds = [f"{word} {schema[bound]:g}" for bound, word in BOUNDS.items() if bound in schema]
-    return f"`{name}`", " or ".join(types), default, ", ".join(choices + bounds), effect
+    return f"`{name}`", " or ".join(words), default, ", ".join(choices + bounds), effect
 
 
 def attribute_docstrings(cls: type) -> dict[str, str]:

@@ -26,7 +26,7 @@ from pipeline.learn.augmentation import Augmentation
 from pipeline.learn.criterion import Criterion
 from pipeline.learn.device import chosen_device
 from pipeline.learn.gradients import Gradients, gradients, ratio
-from pipeline.learn.samples import Draws, batches, draw_order
+from pipeline.learn.samples import TrainSamples, batches, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, initial_model
 from pipeline.measure.gradient_tables import END, START, write_gradients
@@ -36,7 +36,7 @@ from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import CACHE, digest, file_digest, read_json, write_json
 from pipeline.plumbing.plan import GRADIENTS, MODELS, PREPARED, options_of, read_plan
 from pipeline.plumbing.random_streams import small_seed
-from pipeline.strategies.base import Strategy
+from pipeline.strategies.base import ClassStatistics, Draws, Strategy
 
 BATCHES = 4
 
@@ -142,10 +142,12 @@ def measured_at_end(plan: dict[str, Any], task: Task, cell: Cell, facts: Row, de
 def measure(task: Task, model: nn.Module, criteria: list[Criterion], iteration: int, device: torch.device) -> Gradients:
     """The gradients of all criteria on the train images that a training of the seed meets first."""
     torch.manual_seed(small_seed(task.seed, "dropout"))  # some encoders drop whole blocks in training
-    images, classes = len(np.load(task.prepared / "train_class_pixels.npy")), len(task.meta["classes"])
-    order = draw_order(task.seed, BATCHES * task.fit.batch_size, images, weights=None)
+    images, classes = task.meta["counts"]["train"], len(task.meta["classes"])
+    draws = Draws.of(shuffled_passes(task.seed, BATCHES * task.fit.batch_size, images))
     distances_to = classes if any(each.loss.needs_distances() for each in criteria) else 0
-    samples = Draws(task.prepared, order, Augmentation("none", horizontal_flip=False), task.seed, distances_to)
+    samples = TrainSamples(
+        task.prepared, [(draws, Augmentation("none", horizontal_flip=False))], task.seed, distances_to
+    )
     loader = batches(samples, task.fit.batch_size, workers=0, device=device)
     return gradients(model.to(device), [each.to(device) for each in criteria], loader, iteration)
 
@@ -174,8 +176,8 @@ def _basis(plan: dict[str, Any], task: Task, device: torch.device) -> list[Any]:
 
 def _criterion(planned: dict[str, Any], task: Task, learned: list[float]) -> Criterion:
     """A loss of the plan without class weights, with the numbers that its training has `learned`."""
-    pixels = np.load(task.prepared / "train_class_pixels.npy")
-    criterion = Criterion(_loss(planned), None, pixels, task.fit.iterations)
+    statistics = ClassStatistics.read(task.prepared)
+    criterion = Criterion(_loss(planned), Strategy(), statistics, task.fit.iterations)
     if learned:
         criterion.learned.data.copy_(torch.tensor(learned))
     return criterion

@@ -2,11 +2,13 @@
 
 `data/prepared/DATASET/` then holds, for train, val and test, `SPLIT_images.npy` (n h w 3, uint8) and `SPLIT_masks.npy`
 (n h w, uint8: class index or 255), and what strategies and the report need to know of them: `train_class_pixels.npy`
-(n classes, int64), `names.json`, `meta.json`, `about.json`, `class_frequencies.csv` and `samples.png`. Every statistic
-is of the train split alone.
+and `train_class_components.npy` (n classes, int64: pixels, and 8-connected components, of each class in each image),
+`names.json`, `meta.json`, `about.json`, `class_frequencies.csv` and `samples.png`. Every statistic is of the train
+split alone, and of those of its images that the dataset's option `keep` leaves.
 """
 
 import argparse
+import math
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -44,17 +47,20 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
     """Fill the new directory `out` from the downloaded `raw`. `identity` goes into `meta.json` as it is."""
     samples = find_samples(dataset, raw)
     out.mkdir(parents=True)
-    check_space(out, dataset.size, samples)
+    check_space(out, dataset, samples)
     faults = [fault for split in SPLITS for fault in convert(dataset, split, samples[split], out)]
     if faults:
         raise UserError(f"{raw}: {len(faults)} samples cannot be used:\n" + listed(faults, separator="\n"))
     for split in SPLITS:
         if (np.load(out / f"{split}_masks.npy", mmap_mode="r") == IGNORE).all():
             raise UserError(f"{raw}: no pixel of the split {split} has a class, so there is nothing to judge by.")
+    if dataset.keep:
+        samples["train"] = thin(dataset, samples["train"], out)
     names = {split: [str(sample) for sample in samples[split]] for split in SPLITS}
     images, masks = (np.load(out / f"train_{what}.npy", mmap_mode="r") for what in ("images", "masks"))
     class_pixels = count_classes(masks, len(dataset.classes))
     np.save(out / "train_class_pixels.npy", class_pixels)
+    np.save(out / "train_class_components.npy", count_components(masks, class_pixels))
     frequencies = class_frequencies(dataset.classes, class_pixels)
     write_csv(out / "class_frequencies.csv", frequencies, COLUMNS)
     write_json(out / "names.json", names)
@@ -81,9 +87,10 @@ def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
     return samples
 
 
-def check_space(out: Path, size: tuple[int, int], samples: dict[str, list[Any]]) -> None:
+def check_space(out: Path, dataset: Dataset, samples: dict[str, list[Any]]) -> None:
     """Raise UserError if the arrays will not fit: a write to a mapped file on a full disk would kill the process."""
-    needed = sum(map(len, samples.values())) * size[0] * size[1] * 4
+    copied = len(samples["train"]) if dataset.keep else 0  # `thin` writes train a second time, then removes the first
+    needed = (sum(map(len, samples.values())) + copied) * math.prod(dataset.size) * 4
     free = shutil.disk_usage(out).free
     if needed > free:
         raise UserError(f"{out.parent}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Make room there.")
@@ -120,9 +127,33 @@ def resized(pixels: np.ndarray, size: tuple[int, int], method: Image.Resampling)
     return pixels if pixels.shape[:2] == size else np.asarray(Image.fromarray(pixels).resize(size[::-1], method))
 
 
+def thin(dataset: Dataset, samples: list[Any], out: Path) -> list[Any]:
+    """Rewrite the train arrays with what `keep` leaves and return those samples. Raises UserError if none is left."""
+    rows = dataset.kept(count_classes(np.load(out / "train_masks.npy", mmap_mode="r"), len(dataset.classes)))
+    if not len(rows):
+        raise UserError(f"keep: {dataset.keep} leaves none of the {len(samples)} train images. Raise the shares.")
+    for path in (out / "train_images.npy", out / "train_masks.npy"):
+        every = np.load(path, mmap_mode="r")
+        with whole(path) as part:
+            left = np.lib.format.open_memmap(part, "w+", every.dtype, (len(rows), *every.shape[1:]))
+            for place, row in enumerate(rows):
+                left[place] = every[row]
+    print(f"keep leaves {len(rows)} of {len(samples)} train images.")
+    return [samples[row] for row in rows]
+
+
 def count_classes(masks: np.ndarray, classes: int) -> np.ndarray:
     """Pixels of each class in each mask, `n classes`; ignored pixels are not counted."""
     return np.stack([np.bincount(mask.ravel(), minlength=IGNORE + 1)[:classes] for mask in masks])
+
+
+def count_components(masks: np.ndarray, class_pixels: np.ndarray) -> np.ndarray:
+    """8-connected components of each class in each mask, `n classes`; `class_pixels` says where there are any."""
+    components = np.zeros_like(class_pixels)
+    for image, index in np.argwhere(class_pixels):
+        held = (masks[image] == index).view(np.uint8)
+        components[image, index] = cv2.connectedComponents(held, connectivity=8)[0] - 1  # one is the rest
+    return components
 
 
 def class_frequencies(classes: list[str], class_pixels: np.ndarray) -> list[dict[str, Any]]:
@@ -131,7 +162,8 @@ def class_frequencies(classes: list[str], class_pixels: np.ndarray) -> list[dict
     if absent := [name for name, count in zip(classes, pixels, strict=True) if count == 0]:
         raise UserError(
             f"no pixel of the train split is of class {listed(absent)}, which therefore cannot be learned. "
-            "Check the values in the masks, remove the class, or split so that train has some of it."
+            "Check the values in the masks, remove the class, split so that train has some of it, or raise the shares "
+            "under `keep`, if you give any."
         )
     shares = pixels / pixels.sum(), images / len(class_pixels)
     columns = (classes, pixels.tolist(), shares[0].tolist(), images.tolist(), shares[1].tolist())

@@ -1,9 +1,9 @@
 """Stage `publish`: makes MLflow show exactly what the files say.
 
-One experiment per dataset; a run per cell, found by its fingerprint and completed if it exists; a summary run per loss
-and strategy; a run per trial of a search for a learning rate. Runs that no longer belong to params.yaml stay, marked
-as superseded. Doing it twice changes nothing, and after `mlflow.db` is deleted it brings everything back: `make
-publish`.
+One experiment per dataset; a run per cell, found by its fingerprint and completed if it exists, also if it only judges
+the weights of another; a summary run per loss and strategy; a run per trial of a search for a learning rate. Runs that
+no longer belong to params.yaml stay, marked as superseded. Doing it twice changes nothing, and after `mlflow.db` is
+deleted it brings everything back: `make publish`.
 """
 
 import re
@@ -21,7 +21,7 @@ from pipeline.measure.tables import CELL, EXPERIMENT
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import digest, file_digest, read_json
-from pipeline.plumbing.plan import MODELS, PREDICTIONS, PREPARED, TUNED, read_plan
+from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, TUNED, options_of, read_plan
 from pipeline.plumbing.tracking import KEY, Store, cell_tags, failures_explained, tracking_uri
 
 RESULTS = Path("results")
@@ -44,7 +44,7 @@ def publish_dataset(
 ) -> None:
     """Make one experiment show the cells and summaries of its dataset, and nothing else as current."""
     runs = {run.data.tags[KEY]: run for run in store.runs(experiment) if KEY in run.data.tags}
-    trained = [cell for cell in combinations(plan["axes"]) if (MODELS / cell.name / "cell.json").is_file()]
+    trained = [cell for cell in combinations(plan["axes"]) if _trained(cell)]
     scores = {Cell(*(row[axis] for axis in CELL)): _known(row, METRICS) for row in cells.to_dict("records")}
     current, ended = set(), {}
     for cell in tqdm([cell for cell in trained if cell in scores], unit="run", dynamic_ncols=True, disable=None):
@@ -63,9 +63,11 @@ def publish_cell(store: Store, experiment: str, runs: dict[str, Any], cell: Cell
     """Make or complete the run of a cell, and return its key. A run that shows these files already is left alone."""
     directory = MODELS / cell.name
     facts, origin = read_json(directory / "cell.json"), read_json(directory / "provenance.json")
-    stored = PREDICTIONS / f"{cell.name}.npz"
+    stored, decided = PREDICTIONS / f"{cell.name}.npz", COUNTS / f"{cell.name}.decision.json"
     shown = file_digest(stored) if stored.is_file() else None
-    content, key = digest([facts, origin, scores, shown, read_plan("publish")]), facts["fingerprint"]
+    decision, end = read_json(decided) if decided.is_file() else None, _trained(cell)["status"]
+    content = digest([facts, origin, scores, shown, decision, end, read_plan("publish")])
+    key = facts["fingerprint"]
     run = _reusable(store, runs.get(key), content)
     if run and run.data.tags.get("content") == content:
         store.describe(run, {"state": "current"}, {})
@@ -76,13 +78,14 @@ def publish_cell(store: Store, experiment: str, runs: dict[str, Any], cell: Cell
     ended = _ended(cell)
     last_step = facts["plan"]["dataset"]["fit"]["iterations"]
     finals = {f"test/{name}": value for name, value in scores.items()}
-    cost = {"cost/seconds": origin["seconds"], "cost/images_per_second": origin["images_per_second"]}
-    last = [(name, value, last_step, ended) for name, value in (finals | cost).items()]
+    finals |= {f"cost/{name}": value for name, value in _known(origin, ("seconds", "images_per_second")).items()}
+    finals |= decision_metrics(facts, decision) if decision else {}
+    last = [(name, value, last_step, ended) for name, value in finals.items()]
     store.complete(run, [*_curve(directory, facts["classes"], origin), *last])
     about = read_json(PREPARED / cell.dataset / "about.json")
     store.add_dataset(run, cell.dataset, facts["data_digest"], about["citation"])
     add_files(store, run, cell, facts["classes"])
-    store.finish(run, ended, "FINISHED" if facts["status"] == "finished" else "FAILED")
+    store.finish(run, ended, "FINISHED" if end == "finished" else "FAILED")
     store.describe(run, {"content": content}, {})  # last: an interrupted publication is done again
     return key
 
@@ -132,16 +135,29 @@ def cell_params(facts: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]
     fit = plan["dataset"]["fit"] | {"lr": facts["lr"]}
     blocks = {"model": plan["model"], "loss": plan["loss"], "strategy": plan["strategy"], "fit": fit}
     for block, options in blocks.items():
-        flat |= {f"{block}.{key}": value for key, value in options.items() if key != "code"}
-    return flat | {"device": origin["device"], "threads": origin["threads"]}
+        flat |= {f"{block}.{key}": value for key, value in options_of(options).items()}
+    return flat | {key: origin[key] for key in ("device", "threads") if origin[key] is not None}
+
+
+def decision_metrics(facts: dict[str, Any], decision: dict[str, Any]) -> dict[str, float]:
+    """What was fitted on the validation split: numbers added to the logits, and mean IoU without and with them.
+
+    Where nothing was trained there is no curve of `val/miou`, so the mean IoU is its one point.
+    """
+    names = _plain(facts["classes"])
+    found = {f"decision/offset/{name}": value for name, value in zip(names, decision["offsets"], strict=True)}
+    found |= {f"decision/{name}": decision[name] for name in ("val_miou_before", "val_miou")}
+    return found | ({"val/miou": decision["val_miou"]} if facts["status"] == "reused" else {})
 
 
 def add_files(store: Store, run: Any, cell: Cell, classes: list[str]) -> None:
     """Log the directory of the cell with its model, and pictures of the learning curve and of sample predictions."""
     directory, stored = MODELS / cell.name, PREDICTIONS / f"{cell.name}.npz"
     store.add_files(run, directory)
+    history = pd.read_csv(directory / "history.csv")
     with tempfile.TemporaryDirectory() as folder:
-        learning_curve(pd.read_csv(directory / "history.csv")).savefig(Path(folder, "learning_curve.png"))
+        if len(history):
+            learning_curve(history).savefig(Path(folder, "learning_curve.png"))
         shown = np.load(stored) if stored.is_file() else {"positions": []}
         if len(shown["positions"]):
             images, truths = (
@@ -150,6 +166,13 @@ def add_files(store: Store, run: Any, cell: Cell, classes: list[str]) -> None:
             )
             predictions(images, truths, shown["masks"], classes).savefig(Path(folder, "predictions.png"))
         store.add_files(run, Path(folder))
+
+
+def _trained(cell: Cell) -> dict[str, Any] | None:
+    """What training recorded of the weights that a cell judges, its own or those it reuses; None if it did not yet."""
+    file = MODELS / cell.name / "cell.json"
+    facts = read_json(file) if file.is_file() else None
+    return _trained(Cell.parse(facts["weights_of"])) if facts and facts["status"] == "reused" else facts
 
 
 def _ended(cell: Cell) -> float:
@@ -171,11 +194,8 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _curve(directory: Path, classes: list[str], origin: dict[str, Any]) -> list[tuple[str, float, int, float]]:
-    """Points of the validations: key, value, step, time. MLflow refuses some signs in a key, so classes lose them."""
-    plain = [re.sub(r"[^\w -]", "_", name) for name in classes]
-    if len(set(plain)) < len(plain):
-        plain = [f"{index} {name}" for index, name in enumerate(plain)]
-    keys = {f"val_iou/{name}": f"val/iou/{safe}" for name, safe in zip(classes, plain, strict=True)}
+    """Points of the validations: key, value, step, time."""
+    keys = {f"val_iou/{name}": f"val/iou/{plain}" for name, plain in zip(classes, _plain(classes), strict=True)}
     history = pd.read_csv(directory / "history.csv")
     history = history.rename(columns={"train_loss": "train/loss", "val_miou": "val/miou", **keys})
     points = []
@@ -185,8 +205,14 @@ def _curve(directory: Path, classes: list[str], origin: dict[str, Any]) -> list[
     return points
 
 
+def _plain(classes: list[str]) -> list[str]:
+    """Names of classes without the signs that MLflow refuses in a key."""
+    plain = [re.sub(r"[^\w -]", "_", name) for name in classes]
+    return plain if len(set(plain)) == len(plain) else [f"{index} {name}" for index, name in enumerate(plain)]
+
+
 def _known(row: dict[str, Any], names: Any) -> dict[str, float]:
-    """The named numbers of a row that are not NaN."""
+    """The named numbers of a row that are known, neither NaN nor None."""
     return {name: float(row[name]) for name in names if not pd.isna(row[name])}
 
 

@@ -6,6 +6,12 @@ not trained yet is named as missing. Writes to `results/`:
     cells.csv                          a row per cell, with its state
     differences.csv                    paired differences from the control
     per_class.csv                      the leaderboard per class
+    strategy_effects.csv               paired differences of each strategy from that of the control, under each loss
+    main_effects.csv                   the same averaged over losses, and of losses averaged over strategies
+    two_way.csv                        two-way analysis of loss and strategy, with seeds as blocks
+    dial.csv                           scores against the rarity of a class, where datasets differ in it
+    seen.csv                           share of each class among the pixels that training saw
+    decisions.csv                      what was fitted on the validation split, for strategies that decide
     learning_rates.csv                 the rate of each loss, and what the search says of it
     tuning.csv                         tuned and untuned losses side by side, where both are listed
     metrics/, plots/                   for `dvc metrics` and `dvc plots`
@@ -18,124 +24,84 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.measure.decisions import decision_table
+from pipeline.measure.dial import dial_table, find_dials
+from pipeline.measure.evidence import (
+    Facts,
+    decisions,
+    gallery,
+    judge,
+    learning_curves,
+    origins,
+    read_facts,
+    read_meta,
+    reused_strategies,
+    searches,
+    trained,
+)
+from pipeline.measure.factorial import factorial
 from pipeline.measure.gradient_tables import read_gradients
 from pipeline.measure.metrics import METRICS
 from pipeline.measure.page import write_page
 from pipeline.measure.rates import rate_table, trial_table, tuning_table
-from pipeline.measure.story import Shown, Story
+from pipeline.measure.seen import seen_table
+from pipeline.measure.story import Story
 from pipeline.measure.summary import leaderboard_text, missing, sentence
-from pipeline.measure.tables import (
-    EXPERIMENT,
-    Judged,
-    cell_table,
-    class_table,
-    counts_from_table,
-    difference_table,
-    leaderboard,
-)
-from pipeline.plumbing.cells import Cell, combinations
+from pipeline.measure.tables import EXPERIMENT, cell_table, class_table, difference_table, leaderboard
 from pipeline.plumbing.errors import run_stage
-from pipeline.plumbing.files import read_json, whole, write_json, write_text
-from pipeline.plumbing.plan import COUNTS, GRADIENTS, MODELS, PREDICTIONS, PREPARED, TUNED, read_plan
+from pipeline.plumbing.files import whole, write_json, write_text
+from pipeline.plumbing.plan import GRADIENTS, read_plan
 
 RESULTS = Path("results")
 
 
 def main() -> None:
     plan = read_plan("report")
-    facts = {cell: _facts(cell) for cell in combinations(plan["axes"])}
-    story = make_story(plan, facts)
+    story = make_story(plan, read_facts(plan["axes"]))
     write_tables(story)
     write_page(RESULTS / "report", story)
     print(*(sentence(story, dataset) for dataset in story.datasets), *missing(story), sep="\n")
     print(f"{RESULTS}/leaderboard.md, {RESULTS}/report/index.html")
 
 
-def make_story(plan: dict[str, Any], facts: dict[Cell, dict[str, Any] | None]) -> Story:
+def make_story(plan: dict[str, Any], facts: Facts) -> Story:
     """Everything that the tables and the page show."""
     judged = {cell: judge(cell, known) for cell, known in facts.items()}
-    metas = {name: _meta(PREPARED / name) for name in plan["axes"]["dataset"]}
-    primary, confidence = plan["primary_metric"], plan["confidence"]
+    metas = {name: read_meta(name) for name in plan["axes"]["dataset"]}
+    primary, confidence, control = plan["primary_metric"], plan["confidence"], plan["control"]
     cells = cell_table(judged)
+    board = leaderboard(cells, primary, confidence)
+    classes = class_table(judged, {name: meta["pixel_frequency"] for name, meta in metas.items()}, confidence)
+    effects, dials = factorial(cells, primary, control, confidence), find_dials(metas)
     found = searches(plan["axes"])
     rates = rate_table(found)
-    losses = {cell.loss: known["plan"]["loss"] for cell, known in facts.items() if known}
+    plans = {cell: known["plan"] for cell, known in trained(facts).items()}
     return Story(
         primary=primary,
         confidence=confidence,
-        control=plan["control"],
+        control=control,
         datasets=metas,
-        fits={cell.dataset: known["plan"]["dataset"]["fit"] for cell, known in facts.items() if known},
+        fits={cell.dataset: each["dataset"]["fit"] for cell, each in plans.items()},
         cells=cells,
-        leaderboard=leaderboard(cells, primary, confidence),
-        differences=difference_table(cells, primary, plan["control"], confidence),
-        classes=class_table(judged, {name: meta["pixel_frequency"] for name, meta in metas.items()}, confidence),
+        leaderboard=board,
+        differences=difference_table(cells, primary, control, confidence),
+        classes=classes,
         curves=learning_curves(facts),
         gradients=read_gradients(GRADIENTS, plan["axes"]),
+        factorial=effects,
+        reused=reused_strategies(facts),
+        dials=dials,
+        dial=dial_table(dials, board, classes, effects.effects, primary),
+        seen=seen_table(facts, metas),
+        decisions=decision_table(decisions(facts), metas, confidence),
         rates=rates,
         trials=trial_table(found),
-        tuning=tuning_table(cells, losses, rates, primary, confidence),
+        tuning=tuning_table(
+            cells, {cell.loss: each["loss"] for cell, each in plans.items()}, rates, primary, confidence
+        ),
         gallery=[shown for name in metas for shown in gallery(name, metas[name], facts)],
-        origins=[read_json(MODELS / cell.name / "provenance.json") for cell, known in facts.items() if known],
+        origins=origins(facts),
     )
-
-
-def _meta(prepared: Path) -> dict[str, Any]:
-    """What is known of a prepared dataset, with its licence and citation."""
-    return read_json(prepared / "meta.json") | read_json(prepared / "about.json")
-
-
-def _facts(cell: Cell) -> dict[str, Any] | None:
-    """What training recorded of a cell; None if it is not trained yet."""
-    file = MODELS / cell.name / "cell.json"
-    return read_json(file) if file.is_file() else None
-
-
-def judge(cell: Cell, known: dict[str, Any] | None) -> Judged:
-    """State and counts of a cell."""
-    if known is None:
-        return Judged("missing", [], None)
-    if known["status"] == "diverged":
-        return Judged(f"diverged at iteration {known['diverged_at']}", known["classes"], None)
-    file = COUNTS / f"{cell.name}.parquet"
-    if not file.is_file():
-        return Judged("missing", known["classes"], None)
-    return Judged("finished", known["classes"], counts_from_table(pd.read_parquet(file)))
-
-
-def learning_curves(facts: dict[Cell, dict[str, Any] | None]) -> pd.DataFrame:
-    """A row per cell and validation: axes, iteration, lr, train_loss, val_miou."""
-    columns = [*Cell._fields, "iteration", "lr", "train_loss", "val_miou"]
-    histories = {cell: pd.read_csv(MODELS / cell.name / "history.csv") for cell, known in facts.items() if known}
-    # A history is empty if training diverged before its first validation.
-    curves = [history.assign(**cell._asdict())[columns] for cell, history in histories.items() if len(history)]
-    return pd.concat(curves) if curves else pd.DataFrame(columns=columns)
-
-
-def searches(axes: dict[str, list[str]]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """What `tune` found, by dataset, model and loss."""
-    names = dict.fromkeys((cell.dataset, cell.model, cell.loss) for cell in combinations(axes))
-    files = {each: TUNED / "-".join(each) / "search.json" for each in names}
-    return {each: read_json(file) for each, file in files.items() if file.is_file()}
-
-
-def gallery(dataset: str, meta: dict[str, Any], facts: dict[Cell, dict[str, Any] | None]) -> list[Shown]:
-    """The test images whose predictions were kept, with that of the first seed of each experiment that finished."""
-    images = np.load(PREPARED / dataset / "test_images.npy", mmap_mode="r")
-    masks = np.load(PREPARED / dataset / "test_masks.npy", mmap_mode="r")
-    names = read_json(PREPARED / dataset / "names.json")["test"]
-    shown, kept = set(), {}
-    for cell, known in facts.items():
-        file = PREDICTIONS / f"{cell.name}.npz"
-        if cell.dataset == dataset and known and file.is_file() and cell.experiment not in shown:
-            shown.add(cell.experiment)
-            with np.load(file) as stored:
-                for position, mask in zip(stored["positions"].tolist(), stored["masks"], strict=True):
-                    kept.setdefault(position, {})[cell] = mask
-    return [
-        Shown(dataset, names[at], np.array(images[at]), np.array(masks[at]), meta["classes"], predictions)
-        for at, predictions in kept.items()
-    ]
 
 
 def write_tables(story: Story) -> None:
@@ -145,6 +111,12 @@ def write_tables(story: Story) -> None:
         "cells": story.cells,
         "differences": story.differences,
         "per_class": story.classes,
+        "strategy_effects": story.factorial.effects,
+        "main_effects": story.factorial.main,
+        "two_way": story.factorial.two_way,
+        "dial": story.dial,
+        "seen": story.seen,
+        "decisions": story.decisions,
         "learning_rates": story.rates,
         "tuning": story.tuning,
     }

@@ -3,28 +3,29 @@
 Writes to `models/<cell>/`:
     cell.json        the cell, its resolved options, and what came of it
     history.csv      a row per validation
-    model/           for `smp.from_pretrained`; absent if training diverged
+    model/           for `smp.from_pretrained`; absent if training diverged, or if weights are reused
     provenance.json  when, where, with which versions and how fast: the one file that differs between equal runs
+A strategy that acts on decisions alone trains nothing: its cell names the one whose weights `evaluate` judges for it.
 """
+
+from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from pipeline.learn import model as unet
-from pipeline.learn.device import chosen_device
-from pipeline.learn.fit import Outcome, Validation
 from pipeline.learn.settings import Fit, UNet
-from pipeline.learn.training import Task, run_training
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import read_json, whole, write_csv, write_json
 from pipeline.plumbing.plan import MODELS, PREPARED, fingerprint, options_of, read_cell_plan, read_rate
-from pipeline.plumbing.provenance import provenance
+from pipeline.plumbing.provenance import provenance, provenance_without_training
 from pipeline.plumbing.tracking import LiveRun
+
+if TYPE_CHECKING:
+    from pipeline.learn.fit import Outcome, Validation
 
 
 def main() -> None:
@@ -39,19 +40,20 @@ def main() -> None:
 
 
 def train(cell: Cell) -> None:
-    """Train one cell of the plan on its prepared dataset, at the learning rate that `tune` chose."""
-    plan, device = read_cell_plan(cell), chosen_device()
-    meta, rate = read_json(PREPARED / cell.dataset / "meta.json"), read_rate(cell)
-    task = Task(
-        prepared=PREPARED / cell.dataset,
-        meta=meta,
-        model=UNet.model_validate(plan["model"]),
-        fit=Fit.model_validate(plan["dataset"]["fit"] | {"lr": rate["lr"]}),
-        loss=plugins.restore("losses", options_of(plan["loss"]), f"loss {cell.loss}"),
-        strategy=plugins.restore("strategies", options_of(plan["strategy"]), f"strategy {cell.strategy}"),
-        seed=cell.seed,
-    )
-    facts = {
+    """Train one cell of the plan, unless its strategy is one that only judges the weights of another."""
+    facts = planned(cell)
+    source = facts["plan"]["strategy"].get("weights_of")
+    if source is None:
+        train_weights(cell, facts)
+    else:
+        reuse_weights(cell, facts, cell._replace(strategy=source))
+
+
+def planned(cell: Cell) -> dict[str, Any]:
+    """What is known of a cell before it is trained: its plan, the learning rate that `tune` chose, and its data."""
+    plan, rate = read_cell_plan(cell), read_rate(cell)
+    meta = read_json(PREPARED / cell.dataset / "meta.json")
+    return {
         "cell": cell._asdict(),
         "plan": plan,
         "lr": rate["lr"],
@@ -59,6 +61,24 @@ def train(cell: Cell) -> None:
         "data_digest": meta["digest"],
         **{key: meta[key] for key in ("classes", "image_size", "mean", "std")},
     }
+
+
+def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
+    """Train a new model on the prepared dataset and write it with what came of it."""
+    from pipeline.learn import model as unet  # imports torch for seconds, which reused weights do not need
+    from pipeline.learn.device import chosen_device
+    from pipeline.learn.training import Task, run_training
+
+    plan, device = facts["plan"], chosen_device()
+    task = Task(
+        prepared=PREPARED / cell.dataset,
+        meta=read_json(PREPARED / cell.dataset / "meta.json"),
+        model=UNet.model_validate(plan["model"]),
+        fit=Fit.model_validate(plan["dataset"]["fit"] | {"lr": facts["lr"]}),
+        loss=plugins.restore("losses", options_of(plan["loss"]), f"loss {cell.loss}"),
+        strategy=plugins.restore("strategies", options_of(plan["strategy"]), f"strategy {cell.strategy}"),
+        seed=cell.seed,
+    )
     clock, times = time.time(), []
     with LiveRun(facts, clock) as live:
 
@@ -68,31 +88,44 @@ def train(cell: Cell) -> None:
             live.log(shown, validation.iteration, times[-1])
 
         model, criterion, outcome = run_training(task, device, report)
-    facts["learned"] = [] if criterion.learned is None else criterion.learned.tolist()
-    write(cell, facts, outcome, model, provenance(device, task.fit.iterations * task.fit.batch_size, clock, times))
-
-
-def write(cell: Cell, facts: dict[str, Any], outcome: Outcome, model: nn.Module, origin: dict[str, Any]) -> None:
-    """Write the directory of the cell, whole or not at all."""
-    result = {
-        "status": "diverged" if outcome.diverged_at else "finished",
-        "diverged_at": outcome.diverged_at,
-        "checkpoint": outcome.chosen and {"iteration": outcome.chosen.iteration, "val_miou": outcome.chosen.val_miou},
-    }
-    *columns, last = Validation._fields
-    columns += [f"{last}/{name}" for name in facts["classes"]]
-    rows = [dict(zip(columns, [*each[:-1], *each.val_iou], strict=True)) for each in outcome.history]
+    learned = [] if criterion.learned is None else criterion.learned.tolist()
+    facts |= result(outcome) | {"learned": learned, "seen_pixels": criterion.seen.tolist()}
+    origin = provenance(device, task.fit.iterations * task.fit.batch_size, clock, times)
     with whole(MODELS / cell.name) as part:
-        part.mkdir(parents=True)
-        write_json(part / "cell.json", {**facts, **result})
-        write_csv(part / "history.csv", rows, columns)
-        write_json(part / "provenance.json", origin)
+        write(part, facts, [[*each[:-1], *each.val_iou] for each in outcome.history], origin)
         if outcome.chosen:
             unet.save(model, part / "model")
     if outcome.diverged_at:
         print(f"{cell.name}: diverged at iteration {outcome.diverged_at}; this is recorded as its result.")
     else:
         print(f"{cell.name}: validation mIoU {outcome.chosen.val_miou:.3f} at iteration {outcome.chosen.iteration}.")
+
+
+def result(outcome: Outcome) -> dict[str, Any]:
+    """What cell.json says of the end of a training."""
+    return {
+        "status": "diverged" if outcome.diverged_at else "finished",
+        "diverged_at": outcome.diverged_at,
+        "checkpoint": outcome.chosen and {"iteration": outcome.chosen.iteration, "val_miou": outcome.chosen.val_miou},
+    }
+
+
+def reuse_weights(cell: Cell, facts: dict[str, Any], source: Cell) -> None:
+    """Record that the weights of `source` are judged once more, under the decision of the cell's strategy."""
+    facts |= {"status": "reused", "weights_of": source.name, "diverged_at": None, "checkpoint": None}
+    facts |= {"learned": [], "seen_pixels": None}
+    with whole(MODELS / cell.name) as part:
+        write(part, facts, [], provenance_without_training(time.time()))
+    print(f"{cell.name}: trains nothing; the weights of {source.name} are judged once more.")
+
+
+def write(directory: Path, facts: dict[str, Any], history: list[list[float]], origin: dict[str, Any]) -> None:
+    """Write what the directory of every cell holds; `history` has the fields of a `Validation`, the last one flat."""
+    columns = ["iteration", "lr", "train_loss", "val_miou", *(f"val_iou/{name}" for name in facts["classes"])]
+    directory.mkdir(parents=True)
+    write_json(directory / "cell.json", facts)
+    write_csv(directory / "history.csv", [dict(zip(columns, row, strict=True)) for row in history], columns)
+    write_json(directory / "provenance.json", origin)
 
 
 if __name__ == "__main__":

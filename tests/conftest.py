@@ -70,6 +70,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
     return made
 
 
+@pytest.fixture(scope="session")
+def deciding(finished: Miniature, tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    """The same with strategies that act on decisions, run to its end; tests must not change it.
+
+    `idle` decides to add nothing to the logits, so that what it is judged by is known from elsewhere.
+    """
+    made = finished.copy(tmp_path_factory.mktemp("deciding") / "work")
+    code = (made.root / "pipeline" / "strategies" / "class_thresholds.py").read_text()
+    code, _, _ = code.partition("    def decision(")
+    idle = "    def decision(self, statistics, score):\n        return np.zeros(statistics.pixels.shape[1])\n"
+    (made.root / "pipeline" / "strategies" / "idle.py").write_text(code + idle)
+    both = {"kind": "chain", "of": ["class_weights", "class_thresholds"]}
+    strategies = {"none": {}, "idle": {}, "class_thresholds": {}, "both": both}
+    made.edit_params(axes__loss={"cross_entropy": {}}, axes__strategy=strategies)
+    made.dvc("repro")
+    return made
+
+
 @pytest.fixture
 def workspace(finished: Miniature, tmp_path: Path) -> Miniature:
     """A copy of the finished workspace, to be edited."""

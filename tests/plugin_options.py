@@ -8,6 +8,12 @@ from pipeline.document import attribute_docstrings
 from pipeline.plumbing.plugins import Plugin
 
 
+def needed_options(cls: type[Plugin]) -> dict[str, Any]:
+    """A value for each option without a default: the first of its examples, which the documentation shows too."""
+    fields = cls.model_fields.items()
+    return {option: field.examples[0] for option, field in fields if field.is_required()}
+
+
 def other_values(cls: type[Plugin], option: str) -> list[Any]:
     """Values of an option besides its default: each other choice, or a number from each end of its range."""
     field = cls.model_fields[option]

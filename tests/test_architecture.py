@@ -81,8 +81,8 @@ def test_measuring_never_imports_learning(module):
 @pytest.mark.parametrize("module", PLUGINS)
 def test_a_plug_in_imports_its_base_and_plumbing_and_nothing_else_of_ours(module):
     """Never another plug-in: an edit of one must not train the cells of another."""
-    base = f"pipeline.{folder_of(module)}.base"
-    assert not [each for each in OWN[module] if each != base and folder_of(each) != "plumbing"]
+    base = f"pipeline.{folder_of(module)}.base"  # or a file like base_digits, which is no plug-in either
+    assert not [each for each in OWN[module] if not each.startswith(base) and folder_of(each) != "plumbing"]
 
 
 @pytest.mark.parametrize("library", ONE_IMPORTER)

@@ -31,6 +31,9 @@ MISTAKES = [
     ({"axes__loss__c": {"kind": "compound", "terms": {"dice": 1, "cros_entropy": 1}}}, "axes.loss.c.terms.cros_entropy: no pipeline/losses/cros_entropy.py. Did you mean 'cross_entropy'?"),
     ({"axes__loss__focal": {"alpha": [1.0, 2.0]}}, "params.yaml: axes.loss.focal cannot be crossed with axes.dataset.digits, which has 5 classes: 'alpha' has 2 numbers; give one for each class."),
     ({"axes__strategy__oversampel": {}}, "axes.strategy.oversampel: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
+    ({"axes__strategy__both": {"kind": "chain", "of": ["class_weights", "oversampel"]}}, "params.yaml: axes.strategy.both.of.1: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
+    ({"axes__strategy__late": {"kind": "two_phase", "first": "none", "then": {"kind": "class_weights", "powr": 1}}}, "axes.strategy.late.then.powr: unknown key. Did you mean 'power'?"),
+    ({"axes__strategy": {"class_weights": {}, "post_hoc": {"kind": "post_hoc_logit_adjustment"}}, "report": {"control": {"strategy": "class_weights"}}}, "error: params.yaml: axes.strategy.post_hoc trains nothing but judges the trainings without a strategy once more, and there are none. Add the entry `none: {}`.\n"),
     ({"axes__dataset__digit": {}}, "axes.dataset.digit: no pipeline/datasets/digit.py. Did you mean 'digits'?"),
     ({"axes__dataset__digits__image_sise": 64}, "axes.dataset.digits.image_sise: unknown key. Did you mean 'image_size'?"),
     ({"axes__dataset__digits__fit": {"itrations": 5}}, "axes.dataset.digits.fit.itrations: unknown key. Did you mean 'iterations'?"),
@@ -105,6 +108,30 @@ def test_a_pair_that_cannot_work_is_refused_with_the_reason(unsaved):
     (unsaved.root / "pipeline" / "losses" / "odd.py").unlink()
 
 
+WEIGHS = {"kind": "class_weights", "scheme": "enet"}
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"kind": "chain", "of": ["oversample", WEIGHS]},
+        {"kind": "two_phase", "first": "class_weights", "then": "none"},
+        {"kind": "two_phase", "first": "none", "then": {"kind": "chain", "of": ["hard_pixels", WEIGHS]}},
+    ],
+    ids=["in a chain", "in a phase", "in a chain in a phase"],
+)
+def test_weights_inside_another_strategy_are_refused_by_a_loss_without_use_for_them(unsaved, strategy):
+    unsaved.edit_params(
+        axes__loss={"cross_entropy": {}, "class_balanced": {}}, axes__strategy={"none": {}, "mine": strategy}
+    )
+    found = unsaved.run("pipeline.run", check=False)
+    assert found.returncode == 1
+    assert found.stderr == (
+        "error: params.yaml: axes.loss.class_balanced cannot be crossed with axes.strategy.mine, which weighs classes: it "
+        "makes its own class weights, from the number of train images that hold each class. Remove one of the two.\n"
+    )
+
+
 def test_a_folder_that_is_not_there_is_one_sentence(unsaved):
     unsaved.edit_params(
         axes__dataset={"mine": {"kind": "folder", "images": "nowhere", "masks": "nowhere", "classes": ["a", "b"]}}
@@ -134,12 +161,50 @@ def test_a_dataset_overrides_fit_for_itself_alone(unsaved):
     assert rates == {"digits": 0.5, "more": 1e-3}
 
 
+def test_what_acts_on_decisions_alone_takes_over_the_trainings_of_the_control(unsaved):
+    """Of the entry of kind none, whatever its name; where anything else is done too, it is trained.
+
+    `class_balanced` takes no class weights, and nothing here makes any.
+    """
+    post_hoc = {"kind": "post_hoc_logit_adjustment", "largest": 1.0}
+    strategies = {
+        "thresholds": {"kind": "class_thresholds"},
+        "post_hoc": post_hoc,
+        "late": {"kind": "two_phase", "first": "none", "then": post_hoc},
+        "both": {"kind": "chain", "of": ["oversample", post_hoc]},
+        "late_both": {"kind": "two_phase", "first": "oversample", "then": post_hoc},
+        "plain": {"kind": "none"},
+    }
+    unsaved.edit_params(
+        axes__loss={"cross_entropy": {}, "class_balanced": {}},
+        axes__strategy=strategies,
+        report={"control": {"strategy": "plain"}},
+    )
+    unsaved.run("pipeline.check")
+    folder = unsaved.root / "data" / "plan" / "train" / "strategy"
+    plans = {name: json.loads((folder / f"{name}.json").read_text()) for name in strategies}
+    reused = {name: plan["weights_of"] for name, plan in plans.items() if "weights_of" in plan}
+    assert reused == {"thresholds": "plain", "post_hoc": "plain", "late": "plain"}
+    assert (plans["post_hoc"]["kind"], plans["post_hoc"]["largest"]) == ("post_hoc_logit_adjustment", 1.0)
+    assert plans["both"]["of"] == strategies["both"]["of"]
+
+
+@pytest.mark.parametrize(("control", "trained"), [("post_hoc", "plain"), ("oversample", "oversample")])
+def test_gradients_are_those_of_models_that_the_control_has_trained(unsaved, control, trained):
+    """A control that trains nothing has the models of another entry, and none of its own to be opened."""
+    strategies = {"plain": {"kind": "none"}, "oversample": {}, "post_hoc": {"kind": "class_thresholds"}}
+    unsaved.edit_params(axes__strategy=strategies, report={"control": {"strategy": control}})
+    unsaved.run("pipeline.check")
+    assert json.loads((unsaved.root / "data" / "plan" / "gradients.json").read_text())["strategy"] == trained
+
+
 @pytest.mark.parametrize("preset", [file.stem for file in sorted((ROOT / "presets").glob("*.yaml"))])
 def test_every_preset_is_valid(tmp_path, preset):
     Miniature.create(tmp_path / "work", preset).run("pipeline.check")
 
 
-def test_the_preset_of_every_loss_has_every_loss():
-    params = YAML(typ="safe").load(ROOT / "presets" / "every_loss.yaml")
-    listed = {(block or {}).get("kind", name) for name, block in params["axes"]["loss"].items()}
-    assert listed == set(plugins.kinds("losses"))
+@pytest.mark.parametrize(("axis", "folder"), [("loss", "losses"), ("strategy", "strategies")])
+def test_the_preset_of_every_loss_or_strategy_has_every_one(axis, folder):
+    params = YAML(typ="safe").load(ROOT / "presets" / f"every_{axis}.yaml")
+    listed = {(block or {}).get("kind", name) for name, block in params["axes"][axis].items()}
+    assert listed == set(plugins.kinds(folder))

@@ -1,24 +1,38 @@
-"""docs/losses.md says what the code says, and renders as it is meant."""
+"""docs/losses.md and docs/strategies.md say what the code says, and render as they are meant."""
 
+import re
 from functools import cache
+from typing import get_args
 
 import pytest
 import torch
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
-from pipeline import document
+from pipeline import check, document
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
+from pipeline.strategies.base import Aspect
 from tests.losses.informed import Informed
 
-KINDS = plugins.kinds("losses")
+LOSSES, STRATEGIES = plugins.kinds("losses"), plugins.kinds("strategies")
+COMPOSED = ["chain", "two_phase"]
+SINGLE = [kind for kind in STRATEGIES if kind not in COMPOSED]
 page, entry = cache(document.page), cache(document.entry)
+every_page = pytest.mark.parametrize("folder", document.PAGES)
+every_plugin = pytest.mark.parametrize(
+    ("folder", "kind"), [(folder, kind) for folder in document.PAGES for kind in plugins.kinds(folder)]
+)
 
 
-def section(kind):
-    """What the page says below the heading of a loss."""
-    return page("losses").partition(f"\n## `{kind}`\n")[2].partition("\n## ")[0]
+def section(folder, kind):
+    """What the page says below the heading of a plug-in."""
+    return page(folder).partition(f"\n## `{kind}`\n")[2].partition("\n## ")[0]
+
+
+def head(folder):
+    """The page up to the first plug-in."""
+    return page(folder).partition("\n## ")[0]
 
 
 def rendered(markdown):
@@ -26,66 +40,71 @@ def rendered(markdown):
     return MarkdownIt("commonmark").enable("table").parse(markdown)
 
 
-def cells(markdown):
+def load(text):
+    """YAML as params.yaml is read."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def cells(markdown, columns=5):
     """Of each row of the tables in a text, what a reader sees in its cells."""
     texts = [
         "".join(part.content for part in token.children)
         for previous, token in zip(rendered(markdown), rendered(markdown)[1:], strict=False)
         if previous.type == "td_open"
     ]
-    return [tuple(texts[start : start + 5]) for start in range(0, len(texts), 5)]
+    return [tuple(texts[start : start + columns]) for start in range(0, len(texts), columns)]
 
 
-def test_the_committed_page_is_that_of_the_code():
+@every_page
+def test_the_committed_page_is_that_of_the_code(folder):
     """Who edits a docstring or an option makes the page anew."""
-    committed = (plugins.ROOT.parent / "docs" / "losses.md").read_text(encoding="utf-8")
-    assert committed == page("losses"), "docs/losses.md is out of date: run `make docs`."
+    committed = (plugins.ROOT.parent / "docs" / f"{folder}.md").read_text(encoding="utf-8")
+    assert committed == page(folder), f"docs/{folder}.md is out of date: run `make docs`."
 
 
-def test_the_page_is_the_same_every_time():
+@every_page
+def test_the_page_is_the_same_every_time(folder):
     """Or git would show a change where there is none."""
-    assert document.page("losses") == page("losses")
+    assert document.page(folder) == page(folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_option_stands_in_the_table_of_its_loss(kind):
+@every_plugin
+def test_every_option_stands_in_the_table_of_its_plugin(folder, kind):
     """Read back from the rendered table, with its default and what its docstring says."""
-    cls = type(entry("losses", kind).plugin)
-    rows = cells(section(kind))
+    cls = type(entry(folder, kind).plugin)
+    rows = cells(section(folder, kind))
     assert [row[0] for row in rows] == list(cls.model_fields)
     for name, _, default, _, effect in rows:
         field = cls.model_fields[name]
-        assert default == ("none" if field.is_required() else document.yaml(field.default))
+        assert default == ("required" if field.is_required() else document.yaml(field.default))
         assert effect == " ".join(document.attribute_docstrings(cls)[name].replace("`", "").split())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_example_can_be_pasted_into_params(kind):
-    """It is the loss with its defaults."""
-    example = rendered(section(kind))
-    block = YAML(typ="safe", pure=True).load(next(each.content for each in example if each.type == "fence"))
-    built = [plugins.build("losses", key, options, "params.yaml: axes.loss") for key, options in block.items()]
-    assert built == [entry("losses", kind).plugin]
+@every_plugin
+def test_the_example_can_be_pasted_into_params(folder, kind):
+    """It is the plug-in with its defaults."""
+    block = load(next(each.content for each in rendered(section(folder, kind)) if each.type == "fence"))
+    built = [plugins.build(folder, key, options, "params.yaml: x") for key, options in block.items()]
+    assert built == [entry(folder, kind).plugin]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_formula_is_a_block_of_code(kind):
-    """As it stands in the docstring."""
-    blocks = [token.content for token in rendered(entry("losses", kind).docstring) if token.type == "code_block"]
-    assert blocks
-    assert [token.content for token in rendered(section(kind)) if token.type == "code_block"] == blocks
+@every_plugin
+def test_the_formula_is_a_block_of_code(folder, kind):
+    """As it stands in the docstring. Every loss has one; of a strategy words can be the better definition."""
+    blocks = [token.content for token in rendered(entry(folder, kind).docstring) if token.type == "code_block"]
+    assert blocks or folder == "strategies"
+    assert [token.content for token in rendered(section(folder, kind)) if token.type == "code_block"] == blocks
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_table_of_contents_leads_to_the_loss(kind):
-    """Each loss once, under its family."""
-    head = page("losses").partition("\n## ")[0]
-    assert head.count(f"](#{kind})") == 1
-    family = head.partition(f"](#{kind})")[0].rpartition("\n**")[2].partition("**")[0]
-    assert family.lower() == entry("losses", kind).family
+@every_plugin
+def test_the_table_of_contents_leads_to_the_plugin(folder, kind):
+    """Each once, under its family."""
+    assert head(folder).count(f"](#{kind})") == 1
+    family = head(folder).partition(f"](#{kind})")[0].rpartition("\n**")[2].partition("**")[0]
+    assert family.lower() == entry(folder, kind).family
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOSSES)
 def test_it_says_truly_which_loss_looks_at_the_train_split(kind):
     """Tried out: with other class statistics these and only these give another value."""
     loss = Informed(entry("losses", kind).plugin)
@@ -93,14 +112,14 @@ def test_it_says_truly_which_loss_looks_at_the_train_split(kind):
     told = loss.facts(target, 4)
     other = told._replace(train_pixels=told.train_pixels.flip(0), train_images=told.train_images.flip(0))
     values = [loss.loss(logits, target, None, facts) for facts in (told, other)]
-    said = "how often each class occurs in the train split" in section(kind)
+    said = "how often each class occurs in the train split" in section("losses", kind)
     assert said == (not torch.equal(*values))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_formula_in_a_sentence_is_read_as_markup(kind):
+@every_plugin
+def test_no_formula_in_a_sentence_is_read_as_markup(folder, kind):
     """An underscore or an asterisk there must not set half a paragraph in italics."""
-    inline = [token for token in rendered(section(kind)) if token.type == "inline"]
+    inline = [token for token in rendered(section(folder, kind)) if token.type == "inline"]
     found = {part.type for token in inline for part in token.children}
     assert found <= {"text", "text_special", "code_inline", "strong_open", "strong_close"}
 
@@ -118,6 +137,64 @@ def test_a_pipe_does_not_end_a_cell():
     """Neither in prose nor in a code span."""
     row = " | ".join(document.cell(text) for text in ["|p - g|", "`a|b`", "c", "d", "e"])
     assert cells(f"| a | b | c | d | e |\n|---|---|---|---|---|\n| {row} |") == [("|p - g|", "a|b", "c", "d", "e")]
+
+
+@pytest.mark.parametrize("kind", STRATEGIES)
+@pytest.mark.parametrize("statement", ["Use", "Calibration", "Family", "Acts on", "Costs", "Losses"])
+def test_every_strategy_says_when_it_helps_and_what_it_does_to_probabilities(kind, statement):
+    """Each statement once, at the beginning of a paragraph, where the eye finds it."""
+    assert len(re.findall(rf"^\*\*{statement}:\*\* \S", section("strategies", kind), re.M)) == 1
+
+
+@pytest.mark.parametrize("kind", STRATEGIES)
+def test_the_table_says_what_a_strategy_acts_on_and_whether_it_trains(kind):
+    """The words of the contract and of the plan: a strategy for decisions alone takes over the weights of `none`."""
+    (row,) = [row for row in cells(head("strategies"), columns=3) if row[0] == kind]
+    strategy = entry("strategies", kind).plugin
+    plans = check._strategy_plans({"none": plugins.build("strategies", "none", {}, "x"), kind: strategy})
+    trains = "weights_of" not in plans[f"train/strategy/{kind}"]
+    if kind in COMPOSED:
+        assert row[1:] == ("what its parts act on", "a training, unless it acts on decisions alone")
+    else:
+        assert row[1:] == (", ".join(strategy.aspects) or "nothing", "a training" if trains else "no training")
+        assert ("**Costs:** no training" in section("strategies", kind)) == (not trains)
+
+
+def test_strategies_that_act_on_the_same_are_described_in_the_same_words():
+    """And on different things in different words."""
+    words = {}
+    for kind in SINGLE:
+        said = re.search(r"^\*\*Acts on:\*\* (.*)\.$", section("strategies", kind), re.M)[1].split("; ")
+        for aspect, meaning in zip(entry("strategies", kind).plugin.aspects, said, strict=False):
+            words.setdefault(aspect, set()).add(meaning)
+    assert set(words) == set(get_args(Aspect))
+    assert all(len(meanings) == 1 for meanings in words.values())
+    assert len(set.union(*words.values())) == len(words)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_it_says_truly_which_losses_a_strategy_cannot_be_crossed_with(kind):
+    """Those that `check` refuses."""
+    said = section("strategies", kind).partition("**Losses:** ")[2].partition("\n")[0]
+    refused = []
+    for loss in LOSSES:
+        try:
+            check._check_class_weights({loss: entry("losses", loss).plugin}, {kind: entry("strategies", kind).plugin})
+        except UserError:
+            refused.append(loss)
+    assert [name for name in re.findall(r"`(\w+)`", said) if name != "compound"] == refused
+    assert (said == "all.") == (not refused)
+
+
+def test_compositions_on_the_page_can_be_pasted_into_params():
+    """In the guide and in docstrings: they show how strategies compose, so all of them must build."""
+    blocks = [token.content for token in rendered(head("strategies")) if token.type == "fence"]
+    found = [entry for block in blocks for entry in load(block)["strategy"].items()]
+    for kind in COMPOSED:
+        blocks = [each.content for each in rendered(section("strategies", kind)) if each.type == "code_block"]
+        found += [entry for block in blocks for entry in load(block).items()]
+    built = [plugins.build("strategies", name, options, f"axes.strategy.{name}").kind for name, options in found]
+    assert set(built) == {"none", *COMPOSED}
 
 
 @pytest.mark.parametrize("docstring", ["A loss.", "A loss.\n\n    Family: nonsense."])

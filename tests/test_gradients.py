@@ -21,14 +21,14 @@ def norm_of_cross_entropy(root) -> float:
     import torch
 
     from pipeline.learn import model as unet
-    from pipeline.learn.samples import draw_order
+    from pipeline.learn.samples import shuffled_passes
 
     facts = json.loads((root / "models" / CELL / "cell.json").read_text())
     images, masks = (np.load(root / f"data/prepared/digits/train_{kind}.npy") for kind in ("images", "masks"))
     model = unet.load(root / "models" / CELL / "model", facts["mean"], facts["std"]).unet.train()
     x = torch.tensor((images / 255 - facts["mean"]) / facts["std"], dtype=torch.float32).permute(0, 3, 1, 2)
     truth, squares = torch.tensor(masks.astype(np.int64)), []
-    for chosen in draw_order(0, 16, len(images), None).reshape(4, 4):
+    for chosen in shuffled_passes(0, 16, len(images)).reshape(4, 4):
         model.zero_grad()
         torch.nn.functional.cross_entropy(model(x[chosen]), truth[chosen], ignore_index=255).backward()
         squares.append(sum(each.grad.square().sum().item() for each in model.parameters() if each.grad is not None))

@@ -67,6 +67,94 @@ def test_statistics_are_those_of_the_train_arrays(toy):
     assert meta["std"] == pytest.approx(images.std((0, 1, 2)))
 
 
+def test_components_are_counted_across_corners_and_void_is_no_class():
+    """By hand: two squares that touch at a corner are one, one that stands apart is another."""
+    mask = np.full((6, 8), IGNORE, np.uint8)
+    mask[:2, :2] = mask[2:4, 2:4] = mask[5, 7] = 1
+    mask[0, 5] = 0
+    masks = np.stack([mask, np.full_like(mask, 2)])
+    found = prepare.count_components(masks, prepare.count_classes(masks, 4))
+    assert found.tolist() == [[1, 2, 0, 0], [0, 0, 1, 0]]
+
+
+def test_components_are_those_of_another_library(toy):
+    """SciPy's labels, with the eight neighbours."""
+    from scipy.ndimage import label
+
+    masks, found = np.load(toy / "train_masks.npy"), np.load(toy / "train_class_components.npy")
+    assert found.dtype == np.int64
+    expected = [[label(mask == index, np.ones((3, 3)))[1] for index in range(3)] for mask in masks]
+    assert found.tolist() == expected
+    assert found.max() > 1
+
+
+def kept(tmp_path, name: str, **options: Any) -> Path:
+    """`Toy`, whose train images 0, 5 and 10 of 12 hold the class `rare`, prepared with some of them."""
+    out = tmp_path / name
+    prepare.prepare(Toy(image_size=[20, 30], **options), IDENTITY, tmp_path, out)
+    return out
+
+
+def test_keep_removes_train_images_and_nothing_else(toy, tmp_path):
+    """Of three images with the class one is kept; all others are what they were, in their order."""
+    thinned = kept(tmp_path, "thinned", keep={"rare": 0.3})
+    before, after = read_json(toy / "names.json"), read_json(thinned / "names.json")
+    gone = set(before["train"]) - set(after["train"])
+    assert len(gone) == 2
+    assert gone < {"train 0", "train 5", "train 10"}
+    rows = [place for place, name in enumerate(before["train"]) if name not in gone]
+    assert after == {**before, "train": [before["train"][row] for row in rows]}
+    for path in toy.glob("*.npy"):
+        whole, left = np.load(path), np.load(thinned / path.name)
+        assert left.dtype == whole.dtype
+        np.testing.assert_array_equal(left, whole[rows] if path.name.startswith("train") else whole)
+    assert sorted(path.name for path in thinned.iterdir()) == sorted(path.name for path in toy.iterdir())
+
+
+def test_statistics_are_of_what_is_kept(tmp_path):
+    """Also the mean and standard deviation, with which images are normalised."""
+    thinned = kept(tmp_path, "thinned", keep={"rare": 0.3})
+    meta = read_json(thinned / "meta.json")
+    images, masks = np.load(thinned / "train_images.npy") / 255, np.load(thinned / "train_masks.npy")
+    assert meta["counts"] == {"train": 10, "val": 3, "test": 5}
+    assert meta["image_frequency"] == [1, 1, 0.1]
+    assert meta["pixel_frequency"][2] == pytest.approx((masks == 2).sum() / (masks != IGNORE).sum())
+    assert meta["mean"] == pytest.approx(images.mean((0, 1, 2)))
+
+
+def test_to_keep_all_is_to_keep_every_byte(toy, tmp_path):
+    """So that a sweep of shares may begin at 1."""
+    same = kept(tmp_path, "same", keep={"rare": 1, "ground": 1.0})
+    for path in toy.iterdir():
+        assert path.read_bytes() == (same / path.name).read_bytes(), path.name
+
+
+def test_what_is_kept_is_decided_on_the_resized_masks(monkeypatch, tmp_path):
+    """One pixel of a class that is lost when the mask is made smaller does not cost its image."""
+
+    def speck(image, mask):
+        mask[0, 0] = 2
+        return image, mask
+
+    faulty(monkeypatch, {f"train {index}": speck for index in (1, 2, 3)})
+    names = read_json(kept(tmp_path, "thinned", keep={"rare": 0.3}) / "names.json")["train"]
+    assert {"train 1", "train 2", "train 3"} < set(names)
+
+
+def test_a_class_that_another_class_takes_away_is_refused(tmp_path):
+    """Every image holds `common`, and the one that is kept for it need not hold `rare`."""
+    shares = {"common": 0.01, "rare": 1.0}
+    with pytest.raises(UserError, match=r"no pixel of the train split is of class rare.*raise the shares under `keep`"):
+        kept(tmp_path, "thinned", keep=shares)
+
+
+def test_keep_that_leaves_nothing_is_refused(tmp_path):
+    """Each class keeps another image, which the other class gives up."""
+    shares = {"ground": 0.01, "common": 0.01}
+    with pytest.raises(UserError, match=r"keep: .* leaves none of the 12 train images"):
+        kept(tmp_path, "thinned", keep=shares)
+
+
 def test_meta_says_what_was_prepared(toy):
     meta = read_json(toy / "meta.json")
     assert meta["image_size"] == [20, 30]
@@ -184,6 +272,15 @@ def test_a_full_disk_is_noticed_before_writing(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match=r"needs .* GB"):
         prepare.prepare(Toy(), IDENTITY, tmp_path, tmp_path / "toy")
+
+
+def test_room_is_needed_for_train_twice_where_it_is_thinned(monkeypatch, tmp_path):
+    """The old arrays are there until the new ones are whole: 32 instead of 20 samples of 20 x 30 pixels, 4 bytes each."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 20 * 20 * 30 * 4}))
+    samples = Toy().samples(tmp_path)
+    prepare.check_space(tmp_path, Toy(image_size=[20, 30]), samples)
+    with pytest.raises(UserError, match=r"needs .* GB"):
+        prepare.check_space(tmp_path, Toy(image_size=[20, 30], keep={"rare": 0.5}), samples)
 
 
 def test_a_constant_channel_can_be_normalised():

@@ -69,6 +69,59 @@ def test_metrics_are_those_of_the_files_each_step_once(published, finished):
     assert "val/iou/background" in run["history"]
 
 
+@pytest.fixture(scope="module")
+def decided(deciding) -> list[dict[str, Any]]:
+    return runs(deciding)
+
+
+def test_a_cell_that_reuses_weights_has_a_run_of_its_own(decided, deciding):
+    """Without a curve, a device or a model, but with its own scores and what was fitted."""
+    cell = "digits-unet_tiny-cross_entropy-class_thresholds-0"
+    (run,) = [run for run in decided if run["name"] == cell]
+    assert run["status"] == "FINISHED"
+    source = cell.replace("class_thresholds", "none")
+    assert {"status": "reused", "weights_of": source, "state": "current"}.items() <= run["tags"].items()
+    assert {"strategy": "class_thresholds", "strategy.widest": "20.0", "fit.lr": "0.001"}.items() <= run[
+        "params"
+    ].items()
+    assert not {"strategy.weights_of", "device", "threads"} & run["params"].keys()
+    found = json.loads((deciding.root / "results" / "counts" / f"{cell}.decision.json").read_text())
+    points = {key: [(step, value) for step, value, _ in points] for key, points in run["history"].items()}
+    classes = ["background", *(f"digit {digit}" for digit in (0, 1, 2, 4))]
+    for name, offset in zip(classes, found["offsets"], strict=True):
+        assert points[f"decision/offset/{name}"] == [(2, offset)]
+    assert points["decision/val_miou_before"] == [(2, found["val_miou_before"])]
+    assert points["val/miou"] == points["decision/val_miou"] == [(2, found["val_miou"])]
+    assert points["cost/seconds"] == [(2, 0.0)]
+    assert not {"train/loss", "cost/images_per_second"} & points.keys()
+    rows = {tuple(row.split(",")[2:4]): row for row in (deciding.root / "results" / "cells.csv").read_text().split()}
+    assert str(points["test/miou"][0][1]) in rows["cross_entropy", "class_thresholds"].split(",")
+    assert {"cell.json", "predictions.png"} <= set(run["files"])
+    assert not [file for file in run["files"] if file.startswith(("model/", "learning_curve"))]
+
+
+def test_a_decision_on_own_weights_stands_beside_the_curve(decided):
+    """The point of the curve is that of the training, which decided for the largest logit."""
+    (run,) = [run for run in decided if run["name"] == "digits-unet_tiny-cross_entropy-both-0"]
+    (validated,) = run["history"]["val/miou"]
+    assert validated[1] == pytest.approx(run["history"]["decision/val_miou_before"][0][1])
+    assert run["history"]["decision/val_miou"][0][1] > validated[1]
+    assert "weights_of" not in run["tags"]
+    assert {"model/model.safetensors", "learning_curve.png"} <= set(run["files"])
+
+
+def test_publishing_decisions_again_changes_nothing_until_one_changes(deciding, decided, tmp_path):
+    workspace = deciding.copy(tmp_path / "work")
+    publish(workspace)
+    assert runs(workspace) == decided
+    cell = "digits-unet_tiny-cross_entropy-idle-0"
+    file = workspace.root / "results" / "counts" / f"{cell}.decision.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"offsets": [1.0, 2.0, 3.0, 4.0, 5.0]}))
+    workspace.run("pipeline.publish")
+    (run,) = [run for run in runs(workspace) if run["name"] == cell]
+    assert [value for _, value, _ in run["history"]["decision/offset/digit 4"]] == [5.0]
+
+
 def test_publishing_again_changes_nothing(workspace):
     before = runs(workspace)
     publish(workspace)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.exported_runs import runs
 from tests.miniature import Miniature
 
 pytestmark = pytest.mark.xdist_group("miniature a")
@@ -59,15 +60,57 @@ def test_at_one_seed_every_loss_meets_the_same_weights_and_batches(workspace):
 
 
 def test_divergence_is_a_result_and_the_matrix_goes_on(workspace):
+    """Also for what judges the diverged weights once more."""
     workspace.edit_params(
-        axes__loss={"cross_entropy": {}, "dice": {}}, fit__optimizer="sgd", fit__lr=1e12, fit__iterations=8
+        axes__strategy={"none": {}, "class_thresholds": {}}, fit__optimizer="sgd", fit__lr=1e12, fit__iterations=8
     )
     assert workspace.dvc("repro", check=False).returncode == 0
     facts = json.loads((workspace.root / "models" / "digits-unet_tiny-cross_entropy-none-0" / "cell.json").read_text())
     assert facts["status"] == "diverged"
     assert 1 < facts["diverged_at"] <= 8
     table = (workspace.root / "results" / "leaderboard.md").read_text()
-    assert f"seed 0 diverged at iteration {facts['diverged_at']}" in table
+    rows = [row for row in table.splitlines() if "cross_entropy" in row]
+    assert len(rows) == 2
+    assert all(f"seed 0 diverged at iteration {facts['diverged_at']}" in row for row in rows)
+    shown = {run["name"]: run for run in runs(workspace) if run["tags"]["state"] == "current"}
+    for strategy in ("none", "class_thresholds"):
+        assert shown[f"digits-unet_tiny-cross_entropy-{strategy}-0"]["status"] == "FAILED"
+
+
+def test_the_pixels_that_the_loss_got_are_recorded(finished):
+    """Two iterations of four images of 32 x 32 without void."""
+    facts = json.loads((finished.root / "models" / "digits-unet_tiny-dice-none-0" / "cell.json").read_text())
+    assert [type(pixels) for pixels in facts["seen_pixels"]] == [int] * len(facts["classes"])
+    assert sum(facts["seen_pixels"]) == 2 * 4 * 32 * 32
+
+
+def test_a_strategy_that_only_decides_reuses_weights_without_torch(workspace):
+    """So that one training, judged in several ways, costs a second for each."""
+    workspace.edit_params(axes__strategy__class_thresholds={})
+    workspace.run("pipeline.check")
+    source, cell = (f"digits-unet_tiny-dice-{strategy}-0" for strategy in ("none", "class_thresholds"))
+    code = (
+        "import sys; from pipeline.plumbing.cells import Cell; from pipeline.train import train; "
+        f"train(Cell.parse('{cell}')); "
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    (workspace.root / "probe.py").write_text(code)
+    said = workspace.run("probe").stdout
+    assert said == f"{cell}: trains nothing; the weights of {source} are judged once more.\n"
+
+    directory, trained = workspace.root / "models" / cell, workspace.root / "models" / source
+    assert sorted(file.name for file in directory.iterdir()) == ["cell.json", "history.csv", "provenance.json"]
+    facts, known = (json.loads((place / "cell.json").read_text()) for place in (directory, trained))
+    own = {"status": "reused", "weights_of": source, "checkpoint": None, "diverged_at": None, "seen_pixels": None}
+    assert own.items() <= facts.items()
+    assert facts["fingerprint"] != known["fingerprint"]
+    assert facts.keys() - known.keys() == {"weights_of"}
+    for key in ("classes", "data_digest", "image_size", "lr", "mean", "std"):
+        assert facts[key] == known[key]
+    assert (directory / "history.csv").read_text() == (trained / "history.csv").read_text().splitlines()[0] + "\n"
+    origin = json.loads((directory / "provenance.json").read_text())
+    assert (origin["seconds"], origin["validated"]) == (0, [])
+    assert origin.keys() == json.loads((trained / "provenance.json").read_text()).keys()
 
 
 @pytest.mark.parametrize("name", ["digits-unet_tiny-dice-none", "digits-unet_tiny-dice-none-x", ""])

@@ -1,18 +1,20 @@
 """What a dataset must say, and what all datasets share."""
 
+import math
 import struct
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.plumbing.archive import Archive
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, did_you_mean
 from pipeline.plumbing.plugins import Plugin
+from pipeline.plumbing.random_streams import stream
 from pipeline.plumbing.transfer import fetch
 from pipeline.plumbing.unpack import unpack
 
@@ -25,8 +27,8 @@ class Dataset(Plugin):
     You must write `samples` and `load`, state `license` and `citation`, and have `classes`, the names of the classes
     in the order of their index in the masks, as a property or as an option. A dataset that is not made of archives
     also overrides `download` and, if what it downloads can change, `source`. `prepare` does the rest: it resizes
-    to `image_size` (bilinear for images, nearest neighbour for masks), measures class frequencies on the train split
-    and stores plain arrays, so training and evaluation never know which dataset they work on.
+    to `image_size` (bilinear for images, nearest neighbour for masks), thins the train split as `keep` says, measures
+    class frequencies on it and stores plain arrays, so training and evaluation never know which dataset they work on.
     """
 
     license: ClassVar[str]
@@ -37,6 +39,10 @@ class Dataset(Plugin):
     """Height and width in pixels after `prepare`: one number for a square, or `[height, width]`."""
     archives: list[Archive] = []
     """Where to fetch the archives instead of their official addresses: a `url` and `checksum` each, in their order."""
+    keep: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
+    """Share of the train images holding a class that is kept, above 0 to 1, by class: `{bicyclist: 0.1}`. Val and test
+    stay whole. An image goes if any of the classes gives it up; the images of a smaller share are among those of a
+    larger one, and one image is kept of each class, unless another class gives it up."""
 
     @field_validator("image_size")
     @classmethod
@@ -57,6 +63,13 @@ class Dataset(Plugin):
         if any(archive.checksum is None for archive in archives):
             raise ValueError("each needs a checksum: without one, an older file of that name would be taken for it.")
         return archives
+
+    @model_validator(mode="after")
+    def _kept_classes_exist(self) -> Self:
+        for name in self.keep:
+            if name not in self.classes:
+                raise ValueError(f"keep: no class '{name}'. {did_you_mean(name, self.classes)}")
+        return self
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,6 +100,15 @@ class Dataset(Plugin):
         these from all samples and reports them in one error.
         """
         raise NotImplementedError
+
+    def kept(self, class_pixels: np.ndarray) -> np.ndarray:
+        """Indices of the train images that `keep` leaves, ascending; `class_pixels` is `n classes`."""
+        stays = np.ones(len(class_pixels), bool)
+        for name, share in self.keep.items():
+            holders = np.flatnonzero(class_pixels[:, self.classes.index(name)])
+            count = math.ceil(round(share * len(holders), 6))  # 0.07 * 100 is 7.000000000000001
+            stays[stream(0, f"keep {name}").permutation(holders)[count:]] = False
+        return np.flatnonzero(stays)
 
 
 class Pair(NamedTuple):

@@ -1,59 +1,23 @@
-"""Handwritten digits on photographs: real pixels, exact masks, and a long tail with a dial. Needs no network."""
+"""Handwritten digits on photographs: real pixels, exact masks, and a long tail with two dials. Needs no network."""
 
+import math
+from bisect import bisect_left
 from itertools import cycle
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.datasets.base import SPLITS, Dataset, split_in_three
+from pipeline.datasets.base_digits import SIDES, Scene, Source, crop, cut, draw, mask_pixels, paste
 from pipeline.plumbing.random_streams import stream
 
-TILE = 106  # pixels: a photograph of 427 x 640 is cut into 4 x 6 such squares
-SMALLEST_CROP = 64  # pixels of a tile behind a scene; a larger crop shows more at a lower resolution
 VAL_SHARE, TEST_SHARE = 0.15, 0.35  # of the handwritten digits and of the tiles
 MEAN_DIGITS = 2  # in an image
 IMAGES_PER_RARE_DIGIT = {"train": 60, "val": 8, "test": 8}  # a class has at least one digit for so many images
-SIDES = (0.34, 0.5)  # of a pasted digit with its margin, in sides of the image
-STEEPEST = 10  # degrees
-OPACITIES = (0.85, 1.0)
-INK = (0.2, 0.5)  # strength of a stroke where it begins to show, and from where on it covers fully
-CONTRAST = 70  # levels of a channel from white, on dark ground, or from black, on bright ground, at most
-
-
-class Source(NamedTuple):
-    """What scikit-learn ships: pixels in 0..1 and labels of the handwritten digits, and tiles of the photographs."""
-
-    pixels: np.ndarray
-    labels: np.ndarray
-    tiles: list[np.ndarray]
-
-
-class Digit(NamedTuple):
-    """A handwritten digit and how it is pasted; lengths in sides of the image."""
-
-    index: int  # of its class
-    instance: int  # which of the 1797
-    pixels: np.ndarray
-    top: float
-    left: float
-    side: float
-    angle: float
-    tint: np.ndarray
-    opacity: float
-
-
-class Scene(NamedTuple):
-    """All that is random about an image."""
-
-    name: str
-    tile: int
-    background: np.ndarray
-    digits: list[Digit]
-
-    def __str__(self) -> str:
-        return self.name
+SMALLEST_SIDE = 5  # pixels; a smaller digit is no digit
+FITTED = np.geomspace(0.75, 1.33, 59)  # times the scale that area alone asks for: digits differ in their ink
 
 
 class Digits(Dataset):
@@ -69,7 +33,7 @@ class Digits(Dataset):
     n_k = n_1 * imbalance^(-(k-1)/(K-1)), as in the long-tailed CIFAR of Cui, Jia, Lin, Song, Belongie, "Class-balanced
     loss based on effective number of samples", CVPR 2019. Every split follows this profile, but has at least
     one digit of each class for every 8 images in val and test, so that the rare classes can be judged, and
-    for every 60 images in train.
+    for every 60 images in train. Two dials, `rarest_images` and `rarest_pixels`, move the rarest class alone.
 
     Splits: `train_images`, `val_images` and `test_images`. No handwritten digit and no part of a photograph is in two
     splits. Everything follows from `data_seed`, bit for bit.
@@ -89,6 +53,14 @@ class Digits(Dataset):
     """Which digits are classes, from the most common to the rarest; others do not occur."""
     imbalance: float = Field(default=10.0, ge=1, le=1000)
     """How many times as often the first of `digits` is pasted as the last."""
+    rarest_images: float | None = Field(default=None, gt=0, le=1)
+    """Share of the train images that hold the last of `digits`, one each; without it, as `imbalance` says. All else in
+    the train images stays where only this share changes, and a smaller share is a subset; val and test never change,
+    unless `rarest_pixels` must be reached, too."""
+    rarest_pixels: float | None = Field(default=None, ge=0.001, le=0.5)
+    """Pixels of the last of `digits` for each pixel of the first, in train. It is reached by the size of the pasted
+    digits of the last class, in all splits alike: what is small in train is small where it is judged. The number that
+    is pasted limits it, since sides go from 5 pixels to half of the image."""
     train_images: int = Field(default=240, ge=10)
     """Number of images to train on."""
     val_images: int = Field(default=60, ge=10)
@@ -105,6 +77,34 @@ class Digits(Dataset):
             raise ValueError(f"must be two or more different digits from 0 to 9, not {digits}.")
         return digits
 
+    @model_validator(mode="after")
+    def _some_image_holds_the_rarest(self) -> Self:
+        if self.pasted("train")[-1] == 0:
+            raise ValueError(
+                f"rarest_images: {self.rarest_images} of {self.train_images} train images is less than one; give at "
+                f"least {1 / self.train_images:.2g}, or raise train_images."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rarest_pixels_can_be_reached(self) -> Self:
+        if self.rarest_pixels is None:
+            return self
+        first, *_, rarest = self.pasted("train")
+        smallest = SMALLEST_SIDE / (SIDES[0] * self.image_size)
+        if not 0.99 * smallest <= self._scale_by_area <= 1.01:  # the ends as printed are inside
+            lowest, highest = (rarest / first * scale**2 for scale in (smallest, 1))
+            side = np.mean(SIDES) * self.image_size
+            change = "lower rarest_images, or raise imbalance or image_size"
+            if self._scale_by_area > 1:
+                change = "raise rarest_images, or lower imbalance"
+            raise ValueError(
+                f"rarest_pixels: {self.rarest_pixels} with {rarest} of the rarest digit in train for {first} of the "
+                f"first needs a mean side of {self._scale_by_area * side:.1f} pixels, allowed are "
+                f"{smallest * side:.1f} to {side:.1f}; {change}, or give {lowest:.3g} to {highest:.3g}."
+            )
+        return self
+
     @property
     def classes(self) -> list[str]:
         return ["background", *(f"digit {digit}" for digit in self.digits)]
@@ -120,87 +120,89 @@ class Digits(Dataset):
 
     def samples(self, raw: Path) -> dict[str, list[Any]]:
         with np.load(raw / "source.npz") as stored:
-            tiles = [tile for photograph in stored["photographs"] for tile in _tiles(photograph)]
+            tiles = [tile for photograph in stored["photographs"] for tile in cut(photograph)]
             source = Source(stored["pixels"].astype(np.float32), stored["labels"], tiles)
         instances = split_in_three(source.labels.tolist(), VAL_SHARE, TEST_SHARE, self.data_seed)
         places = split_in_three([0] * len(tiles), VAL_SHARE, TEST_SHARE, self.data_seed)
-        return {split: self._scenes(split, source, np.array(instances[split]), places[split]) for split in SPLITS}
+
+        def scenes(split: str, scale: float) -> list[Scene]:
+            return self._scenes(split, source, np.array(instances[split]), places[split], scale)
+
+        scale = 1.0 if self.rarest_pixels is None else self._fitted_scale(scenes("train", 1.0))
+        return {split: scenes(split, scale) for split in SPLITS}
 
     def load(self, sample: Scene) -> tuple[np.ndarray, np.ndarray]:
         """Draw a scene."""
-        image = _resized(sample.background, self.image_size)
-        mask = np.zeros(image.shape[:2], np.uint8)
-        for digit in sample.digits:
-            ink = _ink(digit, self.image_size)
-            top, left = (round(share * self.image_size) for share in (digit.top, digit.left))
-            place = np.s_[top : top + len(ink), left : left + len(ink)]
-            colour = CONTRAST * digit.tint if image[place].mean() > 127 else 255 - CONTRAST * digit.tint
-            opacity = digit.opacity * ink[..., None]
-            image[place] = (1 - opacity) * image[place] + opacity * colour
-            mask[place][ink >= 0.5] = digit.index
-        return image.round().astype(np.uint8), mask
+        return draw(sample, self.image_size)
 
     def pasted(self, split: str) -> list[int]:
         """How many of each of `digits` are pasted in a split: the long tail, but no less than the minimum."""
         images = self._images(split)
         profile = self.imbalance ** -np.linspace(0, 1, len(self.digits))
         counts = np.round(MEAN_DIGITS * images * profile / profile.sum())
-        return np.maximum(counts, np.ceil(images / IMAGES_PER_RARE_DIGIT[split])).astype(int).tolist()
+        counts = np.maximum(counts, np.ceil(images / IMAGES_PER_RARE_DIGIT[split])).astype(int).tolist()
+        if self._rarest_share(split) is not None:
+            counts[-1] = round(self._rarest_share(split) * images)
+        return counts
+
+    def _rarest_share(self, split: str) -> float | None:
+        """`rarest_images`, where it acts."""
+        return self.rarest_images if split == "train" else None
 
     def _images(self, split: str) -> int:
         return {"train": self.train_images, "val": self.val_images, "test": self.test_images}[split]
 
-    def _scenes(self, split: str, source: Source, instances: np.ndarray, places: list[int]) -> list[Scene]:
-        """The scenes of a split, from the handwritten digits and the tiles that belong to it."""
+    @property
+    def _scale_by_area(self) -> float:
+        """Side of the rarest digits in that of the others for `rarest_pixels`, if all digits had the same shape."""
+        first, *_, rarest = self.pasted("train")
+        return math.sqrt(self.rarest_pixels * first / rarest)
+
+    def _fitted_scale(self, train: list[Scene]) -> float:
+        """Side of the rarest digits in that of the others for `rarest_pixels`, from the scenes where they are equal."""
+        digits = [digit for scene in train for digit in scene.digits]
+        wanted = self.rarest_pixels * sum(mask_pixels(digit, self.image_size) for digit in digits if digit.index == 1)
+        rarest = [digit for digit in digits if digit.index == len(self.digits)]
+        scales = self._scale_by_area * FITTED
+
+        def reached(scale: float) -> int:
+            return sum(mask_pixels(digit, self.image_size, scale) for digit in rarest)
+
+        return scales[bisect_left(scales, wanted, hi=len(scales) - 1, key=reached)]
+
+    def _scenes(
+        self, split: str, source: Source, instances: np.ndarray, places: list[int], scale: float
+    ) -> list[Scene]:
+        """The scenes of a split, from the handwritten digits and the tiles that belong to it; `scale` of the rarest."""
         rng = stream(self.data_seed, f"scenes of {split}")
         images = self._images(split)
-        kinds = rng.permutation(np.repeat(np.arange(len(self.digits)), self.pasted(split)))
-        # The first digits go one to each image, the others to random ones of the three quadrants left in each.
-        others = rng.permutation(np.repeat(np.arange(images), 3))[: len(kinds) - images]
+        counts, spread, room = self.pasted(split), {}, 3
+        if self._rarest_share(split) is not None:  # then the fourth quadrant is left for the rarest digit
+            spread, counts[-1], room = self._spread_rarest(source, instances, counts[-1]), 0, 2
+        kinds = rng.permutation(np.repeat(np.arange(len(self.digits)), counts))
+        # The first digits go one to each image, the others to random ones of the quadrants left in each.
+        others = rng.permutation(np.repeat(np.arange(images), room))[: len(kinds) - images]
         homes = np.concatenate([np.arange(images), others])
         supply = [cycle(rng.permutation(instances[source.labels[instances] == digit])) for digit in self.digits]
+        scales = [*[1.0] * (len(self.digits) - 1), scale]
         scenes = []
         for image in range(images):
             tile = int(rng.choice(places))
-            background = _crop(source.tiles[tile], rng)
-            pasted = zip(kinds[homes == image], rng.permutation(4), strict=False)
-            digits = [_paste(source, kind + 1, next(supply[kind]), quadrant, rng) for kind, quadrant in pasted]
+            background = crop(source.tiles[tile], rng)
+            quadrants = rng.permutation(4)
+            pasted = zip(kinds[homes == image], quadrants, strict=False)
+            digits = [
+                paste(source, kind + 1, next(supply[kind]), quadrant, rng, scales[kind]) for kind, quadrant in pasted
+            ]
+            if image in spread:
+                own = stream(self.data_seed, "rarest digit", image)
+                digits.append(paste(source, len(self.digits), spread[image], quadrants[-1], own, scale))
             scenes.append(Scene(f"{split}_{image:04}", tile, background, digits))
         return scenes
 
-
-def _tiles(photograph: np.ndarray) -> list[np.ndarray]:
-    rows, columns = (range(0, length - TILE + 1, TILE) for length in photograph.shape[:2])
-    return [photograph[top : top + TILE, left : left + TILE] for top in rows for left in columns]
-
-
-def _crop(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random square of a tile, in half of the cases mirrored."""
-    side = rng.integers(SMALLEST_CROP, TILE + 1)
-    top, left = rng.integers(TILE - side + 1, size=2)
-    return tile[top : top + side, left : left + side][:, :: rng.choice([-1, 1])]
-
-
-def _paste(source: Source, index: int, instance: int, quadrant: int, rng: np.random.Generator) -> Digit:
-    """Random size, place, angle, colour and opacity of a digit; inside its quadrant it can meet no other."""
-    side = rng.uniform(*SIDES)
-    top, left = np.array(divmod(quadrant, 2)) / 2 + rng.uniform(0, 0.5 - side, size=2)
-    angle, tint, opacity = rng.uniform(-STEEPEST, STEEPEST), rng.uniform(size=3), rng.uniform(*OPACITIES)
-    return Digit(index, int(instance), source.pixels[instance], top, left, side, angle, tint, opacity)
-
-
-def _resized(background: np.ndarray, side: int) -> np.ndarray:
-    from PIL import Image
-
-    image = Image.fromarray(np.ascontiguousarray(background))
-    return np.array(image.resize((side, side), Image.Resampling.BILINEAR), np.float32)
-
-
-def _ink(digit: Digit, image_size: int) -> np.ndarray:
-    """How much the strokes cover of each pixel of the square that they are pasted into, 0 to 1."""
-    from PIL import Image
-
-    side = int(digit.side * image_size)
-    strokes = Image.fromarray(np.pad(digit.pixels, 1)).resize((side, side), Image.Resampling.BICUBIC)
-    strokes = np.asarray(strokes.rotate(digit.angle, Image.Resampling.BICUBIC))
-    return np.clip((strokes - INK[0]) / (INK[1] - INK[0]), 0, 1)
+    def _spread_rarest(self, source: Source, instances: np.ndarray, count: int) -> dict[int, int]:
+        """Under `rarest_images`: train image and instance of each rarest digit, the same first ones at any count."""
+        rng = stream(self.data_seed, "images of the rarest digit")
+        images = rng.permutation(self.train_images)[:count].tolist()
+        own = rng.permutation(instances[source.labels[instances] == self.digits[-1]]).tolist()
+        return dict(zip(images, cycle(own), strict=False))

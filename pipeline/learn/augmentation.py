@@ -11,66 +11,127 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for a n
 import albumentations as A
 import cv2
 
+from pipeline.learn.paste import Cutout, component_at, cut_out, paste_image, paste_mask
+from pipeline.strategies.base import NONE, Treatment
+
+Window = tuple[int, int, int, int]  # top, left, height and width in pixels
+Donor = tuple[np.ndarray, np.ndarray, int]
+
 cv2.setNumThreads(0)  # loader workers and cells already share the cores
 
 
-class CropAroundClasses(A.DualTransform):
-    """Enlarges a window around one of `classes` to the full size of the image.
+TRIES = 10  # windows around a class, of which one is to hold enough of it
 
-    A class is drawn from those present, then one of its pixels, then a window of the image's proportions that holds the
-    pixel, with a side between `smallest` and 1 of the image's. Without any of the classes the window is the image.
+
+class CropAroundFocus(A.DualTransform):
+    """Enlarges a window around a class to the full size of the image; see `pipeline.strategies.base.Crop`.
+
+    The class is the key `focus` of what is augmented. Without a pixel of it the image stays whole.
     """
 
-    def __init__(self, classes: list[int], smallest: float, p: float) -> None:
+    def __init__(self, smallest: float, largest: float, holds: float, p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.classes, self.smallest = classes, smallest
+        self.smallest, self.largest, self.holds = smallest, largest, holds
 
     @property
     def targets_as_params(self) -> list[str]:
-        return ["mask"]
+        return ["mask", "focus"]
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        mask = data["mask"]
-        height, width = mask.shape[:2]
-        present = np.intersect1d(np.unique(mask), self.classes)
-        if not len(present):
-            return {"window": (0, 0, height, width)}
-        random = self.random_generator
-        rows, columns = np.nonzero(mask == random.choice(present))
-        pixel = random.integers(len(rows))
-        side = random.uniform(self.smallest, 1.0)
-        high, wide = max(1, round(side * height)), max(1, round(side * width))
-        top = random.integers(max(0, rows[pixel] - high + 1), min(rows[pixel], height - high) + 1)
-        left = random.integers(max(0, columns[pixel] - wide + 1), min(columns[pixel], width - wide) + 1)
-        return {"window": (int(top), int(left), high, wide)}
+        inside = data["mask"] == data["focus"]
+        pixels = np.argwhere(inside)
+        if not len(pixels):
+            return {"window": (0, 0, *inside.shape)}
+        held, best = -1, None
+        for _ in range(TRIES if self.holds else 1):
+            window = self._window(pixels[self.random_generator.integers(len(pixels))], inside.shape)
+            if (now := np.count_nonzero(_part(inside, window))) > held:
+                held, best = now, window
+            if held >= self.holds * len(pixels):
+                break
+        return {"window": best}
 
-    def apply(self, img: np.ndarray, window: tuple[int, int, int, int], **params: Any) -> np.ndarray:
+    def _window(self, pixel: np.ndarray, shape: tuple[int, int]) -> Window:
+        """A window centred on the pixel, as far as the image reaches."""
+        side = self.random_generator.uniform(self.smallest, self.largest)
+        high, wide = (max(1, round(side * length)) for length in shape)
+        top = min(max(0, int(pixel[0]) - high // 2), shape[0] - high)
+        left = min(max(0, int(pixel[1]) - wide // 2), shape[1] - wide)
+        return top, left, high, wide
+
+    def apply(self, img: np.ndarray, window: Window, **params: Any) -> np.ndarray:
         return _enlarged(img, window, cv2.INTER_LINEAR)
 
-    def apply_to_mask(self, mask: np.ndarray, window: tuple[int, int, int, int], **params: Any) -> np.ndarray:
+    def apply_to_mask(self, mask: np.ndarray, window: Window, **params: Any) -> np.ndarray:
         return _enlarged(mask, window, cv2.INTER_NEAREST_EXACT)  # the other NEAREST is off by half a pixel
 
     def get_transform_init_args_names(self) -> tuple[str, ...]:
-        return ("classes", "smallest")
+        return ("smallest", "largest", "holds")
+
+
+class PasteObject(A.DualTransform):
+    """Pastes one object of another image at a random place; see `pipeline.strategies.base.Paste`.
+
+    The other image, its mask and the class of the object are the key `donor` of what is augmented; None pastes nothing.
+    """
+
+    def __init__(self, smallest_scale: float, largest_scale: float, blend: float, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.smallest_scale, self.largest_scale, self.blend = smallest_scale, largest_scale, blend
+
+    @property
+    def targets_as_params(self) -> list[str]:
+        return ["mask", "donor"]
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        if data["donor"] is None:
+            return {"cutout": None, "place": {}}
+        image, mask, index = data["donor"]
+        random = self.random_generator
+        pixels = np.argwhere(mask == index)
+        component = component_at(mask, pixels[random.integers(len(pixels))])
+        scale = np.exp(random.uniform(np.log(self.smallest_scale), np.log(self.largest_scale)))
+        cutout = cut_out(image, component, scale, self.blend)
+        free = np.array(data["mask"].shape) - cutout.inside.shape
+        top, left = (int(random.integers(length + 1)) for length in free)
+        return {"cutout": cutout, "index": index, "place": {"top": top, "left": left}}
+
+    def apply(self, img: np.ndarray, cutout: Cutout | None, place: dict[str, int], **params: Any) -> np.ndarray:
+        return paste_image(img, cutout, **place) if cutout else img
+
+    def apply_to_mask(
+        self, mask: np.ndarray, cutout: Cutout | None, place: dict[str, int], **params: Any
+    ) -> np.ndarray:
+        return paste_mask(mask, cutout, params["index"], **place) if cutout else mask
+
+    def get_transform_init_args_names(self) -> tuple[str, ...]:
+        return ("smallest_scale", "largest_scale", "blend")
 
 
 class Augmentation:
     """Augments one image with its mask: the same result for the same seed, in any process."""
 
-    def __init__(self, strength: str, horizontal_flip: bool, rare: Any = None) -> None:
-        """`rare` is a `RareClassAugmentation` of a strategy: how images that hold its classes are treated instead."""
-        self.common = _compose(lambda: _transforms(strength, horizontal_flip))
-        self.rare_classes = rare.classes if rare else []
-        self.rare = self.common
-        if rare:
-            crop = CropAroundClasses(rare.classes, rare.smallest_crop, p=rare.crop_probability)
-            self.rare = _compose(lambda: [crop, *_transforms(rare.strength, horizontal_flip)])
+    def __init__(self, strength: str, horizontal_flip: bool, treatment: Treatment | None = None) -> None:
+        """A strategy's `treatment` comes before the common augmentation of that strength, or in its place."""
+        treatment = treatment or Treatment()
+        first = [PasteObject(*treatment.paste)] if treatment.paste else []
+        first += [CropAroundFocus(*treatment.crop)] if treatment.crop else []
+        self.common = _compose(lambda: [*first, *_transforms(strength, horizontal_flip)])
+        self.rare_classes = treatment.rare_classes
+        rare_strength = treatment.strength or strength
+        self.rare = _compose(lambda: [*first, *_transforms(rare_strength, horizontal_flip)])
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image `h w 3` and mask `h w`, both uint8, to new ones of the same shape."""
-        compose = self.rare if len(self.rare_classes) and np.isin(mask, self.rare_classes).any() else self.common
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, seed: int, focus: int = NONE, donor: Donor | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image `h w 3` and mask `h w`, both uint8, to new ones of the same shape.
+
+        A crop is made around the class `focus`; an object is copied from `donor`: image, mask and class.
+        """
+        rare = len(self.rare_classes) and np.isin(mask, self.rare_classes).any()
+        compose = self.rare if rare else self.common
         compose.set_random_seed(seed)
-        augmented = compose(image=image, mask=mask)
+        augmented = compose(image=image, mask=mask, focus=focus, donor=donor)
         return np.ascontiguousarray(augmented["image"]), np.ascontiguousarray(augmented["mask"])
 
 
@@ -107,7 +168,11 @@ def _compose(make: Callable[[], list[A.BasicTransform]]) -> A.Compose:
         return A.Compose(make())
 
 
-def _enlarged(array: np.ndarray, window: tuple[int, int, int, int], interpolation: int) -> np.ndarray:
-    top, left, high, wide = window
+def _enlarged(array: np.ndarray, window: Window, interpolation: int) -> np.ndarray:
     height, width = array.shape[:2]
-    return cv2.resize(array[top : top + high, left : left + wide], (width, height), interpolation=interpolation)
+    return cv2.resize(_part(array, window), (width, height), interpolation=interpolation)
+
+
+def _part(array: np.ndarray, window: Window) -> np.ndarray:
+    top, left, high, wide = window
+    return array[top : top + high, left : left + wide]

@@ -1,5 +1,6 @@
-"""A loss together with all that it may know of a training."""
+"""A loss together with all that it may know of a training, under what a strategy does to logits, target and weights."""
 
+import bisect
 from typing import Any
 
 import numpy as np
@@ -7,25 +8,60 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.losses.base import Facts
+from pipeline.plumbing.labels import IGNORE
+from pipeline.strategies.base import ClassStatistics, Strategy
 
 
 class Criterion(nn.Module):
     """Scores logits by a loss. Its parameters, where the loss learns numbers of its own, are trained with the model."""
 
-    def __init__(self, loss: Any, class_weights: np.ndarray | None, class_pixels: np.ndarray, iterations: int) -> None:
-        """`class_weights` of a strategy, `c`; `class_pixels` of each class in each train image, `n c`."""
+    seen: Tensor
+    """`c` int64: pixels of each class that the loss has got so far."""
+
+    def __init__(self, loss: Any, strategy: Strategy, statistics: ClassStatistics, iterations: int) -> None:
         super().__init__()
         self.loss, self.iterations = loss, iterations
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.register_buffer("class_weights", weights)
-        counts = {"train_pixels": class_pixels.sum(axis=0), "train_images": (class_pixels > 0).sum(axis=0)}
-        for name, count in counts.items():  # `prepare` refuses a class without a train pixel
-            self.register_buffer(name, torch.from_numpy(count).float())
+        stretches = strategy.stretches(iterations)
+        self.starts = [iterations.start for iterations, _ in stretches]
+        self.phases = nn.ModuleList(Phase(each, statistics) for _, each in stretches)
+        pixels, images = statistics.pixels.sum(axis=0), statistics.images_with
+        self.register_buffer("train_pixels", torch.from_numpy(pixels).float())  # `prepare` refuses a class without any
+        self.register_buffer("train_images", torch.from_numpy(images).float())
+        self.register_buffer("seen", torch.zeros(len(pixels), dtype=torch.int64))
         learned = loss.learned_numbers()
         self.learned = nn.Parameter(torch.zeros(learned)) if learned else None
 
     def forward(self, logits: Tensor, target: Tensor, distances: Tensor | None = None, iteration: int = 0) -> Tensor:
         """The loss of a batch, as `pipeline.losses.base.Loss` describes it; `iteration` is counted from 0."""
-        progress = iteration / self.iterations
-        facts = Facts(self.train_pixels, self.train_images, distances, progress, self.learned)
-        return self.loss(logits, target, self.class_weights, facts)
+        phase = self.phases[bisect.bisect(self.starts, iteration) - 1]
+        logits, target = phase(logits, target)
+        self.seen += torch.bincount(target.flatten(), minlength=IGNORE + 1)[: len(self.seen)]
+        facts = Facts(self.train_pixels, self.train_images, distances, iteration / self.iterations, self.learned)
+        return self.loss(logits, target, phase.class_weights, facts)
+
+
+class Phase(nn.Module):
+    """What one strategy does to the input of the loss."""
+
+    class_weights: Tensor | None
+
+    def __init__(self, strategy: Strategy, statistics: ClassStatistics) -> None:
+        super().__init__()
+        self.strategy = strategy
+        self.register_buffer("class_weights", _per_class(strategy.class_weights(statistics)))
+        self.register_buffer("logit_shift", _per_class(strategy.logit_shift(statistics)))
+
+    def forward(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `b c h w` and target `b h w` (int64), as the loss is to get them."""
+        target = target.long()
+        with torch.no_grad():
+            kept = self.strategy.kept_pixels(logits.float(), target)
+        if kept is not None:
+            target = target.where(kept, IGNORE)
+        if self.logit_shift is not None:
+            logits = logits.float() + self.logit_shift.view(-1, 1, 1)
+        return logits, target
+
+
+def _per_class(numbers: np.ndarray | None) -> Tensor | None:
+    return None if numbers is None else torch.tensor(numbers, dtype=torch.float32)

@@ -1,5 +1,6 @@
 """Prepared images in the order and form in which a seed meets them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.learn.augmentation import Augmentation
 from pipeline.learn.distances import signed_distances
 from pipeline.plumbing.random_streams import small_seed, stream
+from pipeline.strategies.base import NONE, Draws
 
 
 def open_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -17,16 +19,14 @@ def open_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.load(prepared / f"{split}_{kind}.npy", mmap_mode="r") for kind in ("images", "masks"))
 
 
-def draw_order(seed: int, draws: int, images: int, weights: np.ndarray | None) -> np.ndarray:
-    """Index of the train image of each draw: shuffled passes over all images, or independent weighted draws."""
+def shuffled_passes(seed: int, draws: int, images: int) -> np.ndarray:
+    """Index of the train image of each draw, as far as no strategy chooses others: shuffled passes over all images."""
     generator = stream(seed, "order")
-    if weights is not None:
-        return generator.choice(images, size=draws, p=weights)
     passes = -(-draws // images)
     return np.concatenate([generator.permutation(images) for _ in range(passes)])[:draws]
 
 
-class Draws(Dataset):
+class TrainSamples(Dataset):
     """One augmented train image per draw.
 
     Its randomness is seeded by the number of the draw, not by a worker, so neither the number of workers nor a restart
@@ -34,30 +34,38 @@ class Draws(Dataset):
     """
 
     def __init__(
-        self, prepared: Path, order: np.ndarray, augmentation: Augmentation, seed: int, distances_to: int = 0
+        self, prepared: Path, stretches: Sequence[tuple[Draws, Augmentation]], seed: int, distances_to: int = 0
     ) -> None:
-        """With `distances_to` that many classes, each draw also has its signed distance maps."""
+        """`stretches` follow each other; with `distances_to` that many classes, each draw has signed distance maps."""
         self.images, self.masks = open_split(prepared, "train")
-        self.order, self.augmentation, self.seed, self.distances_to = order, augmentation, seed, distances_to
+        self.draws = Draws(*map(np.concatenate, zip(*(draws for draws, _ in stretches), strict=True)))
+        self.augmentations = [augmentation for _, augmentation in stretches]
+        self.ends = np.cumsum([len(draws.images) for draws, _ in stretches])
+        self.seed, self.distances_to = seed, distances_to
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.draws.images)
 
     def __getitem__(self, draw: int) -> tuple[Tensor, ...]:
         """Image `3 h w` and mask `h w`, uint8, and where they are asked for distances `c h w`, float32."""
-        index = self.order[draw]
-        image, mask = np.array(self.images[index]), np.array(self.masks[index])  # copies: the files are read-only
-        image, mask = self.augmentation(image, mask, small_seed(self.seed, "augmentation", draw))
+        index, focus, donor, pasted = (int(array[draw]) for array in self.draws)
+        augmentation = self.augmentations[np.searchsorted(self.ends, draw, side="right")]
+        seed = small_seed(self.seed, "augmentation", draw)
+        donated = None if donor == NONE else (*self._train_image(donor), pasted)
+        image, mask = augmentation(*self._train_image(index), seed, focus, donated)
         arrays = [image.transpose(2, 0, 1), mask]
         if self.distances_to:
             arrays.append(signed_distances(mask, self.distances_to))
         return tuple(map(torch.from_numpy, arrays))
 
+    def _train_image(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(self.images[index]), np.array(self.masks[index])  # copies: the files are read-only
 
-def batches(draws: Draws, batch_size: int, workers: int, device: torch.device) -> DataLoader:
+
+def batches(samples: TrainSamples, batch_size: int, workers: int, device: torch.device) -> DataLoader:
     """Batches of images `b 3 h w`, masks `b h w` and distances where there are any, in the order of the draws."""
     return DataLoader(
-        draws,
+        samples,
         batch_size=batch_size,
         num_workers=workers,
         pin_memory=device.type == "cuda",

@@ -16,11 +16,11 @@ from pipeline.learn.criterion import Criterion
 from pipeline.learn.device import loader_workers
 from pipeline.learn.fit import Outcome, Validation, fit
 from pipeline.learn.predict import on_device, predict
-from pipeline.learn.samples import Draws, batches, draw_order, open_split
+from pipeline.learn.samples import TrainSamples, batches, open_split, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
 from pipeline.measure.counts import count, iou, mean_iou
-from pipeline.plumbing.random_streams import small_seed
-from pipeline.strategies.base import ClassStatistics, Strategy
+from pipeline.plumbing.random_streams import small_seed, stream
+from pipeline.strategies.base import ClassStatistics, Draws, Strategy
 
 
 class Task(NamedTuple):
@@ -57,16 +57,19 @@ def initial_model(task: Task) -> unet.Segmenter:
 
 def assemble(task: Task, device: torch.device) -> tuple[DataLoader, Criterion]:
     """What the strategy and the loss make of the common settings: the batches, and the loss with all it may know."""
-    settings, statistics = task.fit, ClassStatistics(np.load(task.prepared / "train_class_pixels.npy"))
+    settings, statistics = task.fit, ClassStatistics.read(task.prepared)
     images, classes = statistics.pixels.shape
-    draws = settings.iterations * settings.batch_size
-    order = draw_order(task.seed, draws, images, task.strategy.image_weights(statistics))
-    augmentation = Augmentation(settings.augmentation, settings.horizontal_flip, task.strategy.augmentation(statistics))
+    order = shuffled_passes(task.seed, settings.iterations * settings.batch_size, images)
+    stretches = []
+    for number, (iterations, strategy) in enumerate(task.strategy.stretches(settings.iterations)):
+        common = Draws.of(order[iterations.start * settings.batch_size : iterations.stop * settings.batch_size])
+        draws = strategy.draws(common, statistics, settings.batch_size, stream(task.seed, "strategy", number))
+        treatment = strategy.treatment(statistics)
+        stretches.append((draws, Augmentation(settings.augmentation, settings.horizontal_flip, treatment)))
     distances = task.loss.needs_distances()
-    samples = Draws(task.prepared, order, augmentation, task.seed, distances_to=classes if distances else 0)
+    samples = TrainSamples(task.prepared, stretches, task.seed, distances_to=classes if distances else 0)
     loader = batches(samples, settings.batch_size, loader_workers(device, distances), device)
-    weights = task.strategy.class_weights(statistics)
-    return loader, Criterion(task.loss, weights, statistics.pixels, settings.iterations).to(device)
+    return loader, Criterion(task.loss, task.strategy, statistics, settings.iterations).to(device)
 
 
 def validation_scores(

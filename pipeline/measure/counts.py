@@ -24,9 +24,14 @@ def count(prediction: Tensor, target: Tensor, classes: int) -> np.ndarray:
     image = torch.arange(len(target), device=target.device).view(-1, 1, 1).expand_as(target)
     pair = (image * classes + target.where(valid, 0)) * classes + prediction
     confusion = torch.bincount(pair[valid], minlength=len(target) * classes**2).view(len(target), classes, classes)
-    tp = confusion.diagonal(dim1=1, dim2=2)
-    fp, fn = confusion.sum(dim=1) - tp, confusion.sum(dim=2) - tp
-    tn = confusion.sum(dim=(1, 2)).unsqueeze(1) - tp - fp - fn
+    return from_confusion(confusion)
+
+
+def from_confusion(confusion: Tensor) -> np.ndarray:
+    """Counts `... c 4` of confusion matrices `... c c`, with a row per true and a column per predicted class."""
+    tp = confusion.diagonal(dim1=-2, dim2=-1)
+    fp, fn = confusion.sum(dim=-2) - tp, confusion.sum(dim=-1) - tp
+    tn = confusion.sum(dim=(-2, -1)).unsqueeze(-1) - tp - fp - fn
     return torch.stack([tp, fp, fn, tn], dim=-1).cpu().numpy()
 
 

@@ -50,7 +50,7 @@ def png(figure: Figure) -> bytes:
 
 @styled
 def heatmap(story: Story, dataset: str, model: str) -> Figure:
-    """Primary metric by loss and strategy, with its standard deviation; the control is framed, the best is bold."""
+    """Primary metric by loss and strategy, with its interval; the control is framed, the best is bold."""
     metric, losses, strategies = METRICS[story.primary], *axes_of(story)
     rows = of(story.leaderboard, dataset, model).set_index(["loss", "strategy"])
     states = of(story.cells, dataset, model).groupby(["loss", "strategy"])["state"].agg(list)
@@ -66,9 +66,10 @@ def heatmap(story: Story, dataset: str, model: str) -> Figure:
     best = known.max() if metric.higher_is_better else known.min()
     for (row, column), pair in zip(np.ndindex(values.shape), pairs, strict=True):
         value = values[row, column]
-        text = _score(value, rows[f"{story.primary}_std"].get(pair, np.nan), states.get(pair, []))
-        weight = "bold" if value == best else "normal"
-        axes.text(column, row, text, color=ink(image.to_rgba(value)), ha="center", va="center", weight=weight)
+        limits = (rows[f"{story.primary}_{end}"].get(pair, np.nan) for end in ("low", "high"))
+        text = _score(value, *limits, states.get(pair, []))
+        look = {"color": ink(image.to_rgba(value)), "weight": "bold" if value == best else "normal", "fontsize": 7.5}
+        axes.text(column, row, text, ha="center", va="center", **look)
     control = (story.control["loss"], story.control["strategy"])
     row, column = divmod(pairs.index(control), len(strategies))
     axes.add_patch(Rectangle((column - 0.47, row - 0.46), 0.94, 0.92, fill=False, edgecolor=OKABE_ITO[1], linewidth=2))
@@ -83,8 +84,8 @@ def heatmap(story: Story, dataset: str, model: str) -> Figure:
 @styled
 def curves(story: Story, dataset: str, model: str) -> Figure:
     """Validation mIoU and training loss against iteration: mean over seeds in a band from least to greatest."""
-    strategies = axes_of(story)[1]
     rows = of(story.curves, dataset, model)
+    strategies = [name for name in axes_of(story)[1] if name in set(rows["strategy"])]  # the others train nothing
     panels = {"val_miou": "validation mIoU", "train_loss": "training loss"}
     figure, grid = small_multiples(strategies, len(panels), height=2.1)
     for strategy, column in zip(strategies, grid, strict=True):
@@ -142,12 +143,13 @@ def of(table: pd.DataFrame, dataset: str, model: str) -> pd.DataFrame:
     return table[(table["dataset"] == dataset) & (table["model"] == model)]
 
 
-def line_styles(story: Story) -> dict[str, dict[str, Any]]:
-    """How each loss is drawn: the control's in black, the others by colour and marker, and past six also by dashes."""
-    others = [loss for loss in axes_of(story)[0] if loss != story.control["loss"]]
+def line_styles(story: Story, axis: str = "loss") -> dict[str, dict[str, Any]]:
+    """How each loss, or strategy, is drawn: the control's in black, the others by colour and marker, and past six also
+    by dashes."""
+    names, control = story.cells[axis].unique(), story.control[axis]
     kinds = itertools.cycle(zip(["-"] * len(LINES) + ["--"] * len(LINES), 2 * LINES, MARKERS, strict=True))
-    looks = {story.control["loss"]: ("-", BLACK, "X"), **dict(zip(others, kinds, strict=False))}
-    return {loss: dict(zip(("linestyle", "color", "marker"), looks[loss], strict=True)) for loss in axes_of(story)[0]}
+    looks = {control: ("-", BLACK, "X"), **dict(zip((name for name in names if name != control), kinds, strict=False))}
+    return {name: dict(zip(("linestyle", "color", "marker"), looks[name], strict=True)) for name in names}
 
 
 def small_multiples(names: list[str], rows: int, height: float) -> tuple[Figure, list[list[Axes]]]:
@@ -176,12 +178,12 @@ def shortened(name: str) -> str:
     return textwrap.shorten(name, 28, placeholder="…") if " " in name else name[:28]
 
 
-def _score(value: float, std: float, states: list[str]) -> str:
-    """`0.712 ± 0.010`, or why there is no number."""
+def _score(value: float, low: float, high: float, states: list[str]) -> str:
+    """`0.712` over `[0.702, 0.722]`, or why there is no number."""
     unfinished = sorted({state.split()[0] for state in states} - {"finished"})
     if np.isnan(value):
         return "\n".join(unfinished) or "no score"
-    lines = [f"{value:.3f}", "" if np.isnan(std) else f"± {std:.3f}"]
+    lines = [f"{value:.3f}", "" if np.isnan(low) else f"[{low:.3f}, {high:.3f}]"]
     return "\n".join(
         [*filter(None, lines), *(f"{sum(s.startswith(kind) for s in states)} {kind}" for kind in unfinished)]
     )

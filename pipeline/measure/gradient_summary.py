@@ -9,6 +9,7 @@ from pipeline.measure.figures import of
 from pipeline.measure.gradient_figures import losses_of, rarest_first
 from pipeline.measure.gradient_tables import END, START
 from pipeline.measure.story import Story
+from pipeline.measure.summary import percent
 
 ALIKE = 2  # norms within this factor are no argument about learning rates
 
@@ -94,13 +95,13 @@ def _rarest(classes: pd.DataFrame, order: list[str]) -> str:
         return ""
     rarest = start[start["class_name"] == seen[0]].set_index("loss")
     shares = rarest["gradient_share"]
-    pixels = f"The rarest class, {seen[0]}, has {_percent(rarest['pixel_share'].iloc[0])} of these pixels"
+    pixels = f"The rarest class, {seen[0]}, has {percent(rarest['pixel_share'].iloc[0])} of these pixels"
     if len(shares) == 1:
-        return f"{pixels} and {_percent(shares.iloc[0])} of the gradient."
+        return f"{pixels} and {percent(shares.iloc[0])} of the gradient."
     low, high = shares.idxmin(), shares.idxmax()
     return (
-        f"{pixels}; its share of the gradient goes from {_percent(shares[low])} under {low} to "
-        f"{_percent(shares[high])} under {high}."
+        f"{pixels}; its share of the gradient goes from {percent(shares[low])} under {low} to "
+        f"{percent(shares[high])} under {high}."
     )
 
 
@@ -122,7 +123,3 @@ def _absent(states: pd.DataFrame) -> str:
 def _number(value: Any) -> str:
     """Two digits that count."""
     return "–" if pd.isna(value) else f"{float(f'{value:.2g}'):g}"
-
-
-def _percent(share: float) -> str:
-    return f"{_number(100 * share)} %"

@@ -11,13 +11,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.measure import figures
+from pipeline.measure.decisions import decision_rows
+from pipeline.measure.dial import Dial
+from pipeline.measure.dial_figure import dial_figure
+from pipeline.measure.dial_summary import dial_rows, dial_sentences
+from pipeline.measure.factorial_figure import effects
+from pipeline.measure.factorial_summary import difference_rows, factorial_sentences, two_way_rows
 from pipeline.measure.gallery import gallery
-from pipeline.measure.gradient_figures import gradient_classes, gradient_cosines, gradient_norms
+from pipeline.measure.gradient_figures import gradient_classes, gradient_cosines, gradient_norms, rarest_first
 from pipeline.measure.gradient_summary import gradient_rows, gradient_sentences
 from pipeline.measure.metrics import METRICS
 from pipeline.measure.rates import sensitivity
+from pipeline.measure.seen import seen_rows
 from pipeline.measure.story import Story
-from pipeline.measure.summary import interval, missing, notes, number, readable_row, sentence
+from pipeline.measure.summary import interval, missing, notes, number, percent, readable_row, sentence
 from pipeline.measure.tables import EXPERIMENT
 from pipeline.plumbing.files import whole
 
@@ -38,12 +45,14 @@ class Picture(NamedTuple):
 def write_page(directory: Path, story: Story) -> None:
     """Write `directory/index.html` and `directory/figures/*.png`, all or nothing."""
     with whole(directory) as part:
-        (part / "figures").mkdir(parents=True)
-        pictures = {dataset: list(_pictures(story, dataset, part / "figures")) for dataset in story.datasets}
-        (part / "index.html").write_text(render(story, pictures), encoding="utf-8")
+        figures_at = part / "figures"
+        figures_at.mkdir(parents=True)
+        pictures = {dataset: list(_pictures(story, dataset, figures_at)) for dataset in story.datasets}
+        dials = {dial.name: list(_dial_pictures(story, dial, figures_at)) for dial in story.dials}
+        (part / "index.html").write_text(render(story, pictures, dials), encoding="utf-8")
 
 
-def render(story: Story, pictures: dict[str, list[Picture]]) -> str:
+def render(story: Story, pictures: dict[str, list[Picture]], dial_pictures: dict[str, list[Picture]]) -> str:
     """The HTML of the page; everything that a person named is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE.parent),
@@ -58,21 +67,8 @@ def render(story: Story, pictures: dict[str, list[Picture]]) -> str:
         metrics=METRICS,
         number=number,
         interval=interval,
-        chapters=[
-            {
-                "dataset": dataset,
-                "meta": meta,
-                "verdict": sentence(story, dataset),
-                "rows": leaderboard_rows(story, dataset),
-                "classes": class_rows(story, dataset),
-                "gradients": gradient_rows(story, dataset),
-                "gradient_sentences": gradient_sentences(story, dataset),
-                "pictures": pictures[dataset],
-                "rates": story.rates[story.rates["dataset"] == dataset].to_dict("records"),
-                "tuning": story.tuning[story.tuning["dataset"] == dataset].to_dict("records"),
-            }
-            for dataset, meta in story.datasets.items()
-        ],
+        chapters=[chapter(story, dataset) | {"pictures": pictures[dataset]} for dataset in story.datasets],
+        dials=[dial_chapter(story, dial) | {"pictures": dial_pictures[dial.name]} for dial in story.dials],
         states=story.cells["state"].str.split().str[0].value_counts(sort=False).to_dict(),
         models=list(story.cells["model"].unique()),
         missing=missing(story),
@@ -80,6 +76,36 @@ def render(story: Story, pictures: dict[str, list[Picture]]) -> str:
         settings=sorted({name for fit in story.fits.values() for name in fit}),
         origin=origin(story.origins),
     )
+
+
+def chapter(story: Story, dataset: str) -> dict[str, Any]:
+    """What the page says of one dataset."""
+    main = difference_rows(story, story.factorial.main, dataset, ["factor", "level"])
+    return {
+        "dataset": dataset,
+        "meta": story.datasets[dataset],
+        "verdict": sentence(story, dataset),
+        "rows": leaderboard_rows(story, dataset),
+        "factorial_sentences": factorial_sentences(story, dataset),
+        "main_effects": main,
+        "two_way": two_way_rows(story, dataset),
+        "effects": difference_rows(story, story.factorial.effects, dataset, ["loss", "strategy"]),
+        "classes": class_rows(story, dataset),
+        "seen": seen_rows(story, dataset),
+        "decisions": decision_rows(story, dataset),
+        "rarest_first": rarest_first(story, dataset),
+        "gradients": gradient_rows(story, dataset),
+        "gradient_sentences": gradient_sentences(story, dataset),
+        "rates": story.rates[story.rates["dataset"] == dataset].to_dict("records"),
+        "tuning": story.tuning[story.tuning["dataset"] == dataset].to_dict("records"),
+    }
+
+
+def dial_chapter(story: Story, dial: Dial) -> dict[str, Any]:
+    """What the page says of one dial."""
+    shares = [percent(share) for share in dial.shares.values()]
+    rest = {"sentences": dial_sentences(story, dial), "rows": dial_rows(story, dial)}
+    return dial._asdict() | {"first": shares[0], "last": shares[-1]} | rest
 
 
 def leaderboard_rows(story: Story, dataset: str) -> list[dict[str, str]]:
@@ -120,6 +146,9 @@ def _pictures(story: Story, dataset: str, folder: Path) -> Iterator[Picture]:
         place = f"{dataset}-{model}"
         alt = f"Heat map of {score} by loss and strategy for {place}; the leaderboard has the numbers."
         yield _picture("heatmap", alt, figures.heatmap(story, dataset, model), folder / f"heatmap-{place}.png")
+        if not figures.of(story.factorial.effects, dataset, model).empty:
+            alt = f"Effect of each strategy under each loss with its interval, for {place}; a table has the numbers."
+            yield _picture("effects", alt, effects(story, dataset, model), folder / f"effects-{place}.png")
         if not figures.of(story.curves, dataset, model).empty:
             alt = f"Validation mIoU and training loss of each loss against iteration, by strategy, for {place}."
             yield _picture("curves", alt, figures.curves(story, dataset, model), folder / f"curves-{place}.png")
@@ -134,6 +163,14 @@ def _pictures(story: Story, dataset: str, folder: Path) -> Iterator[Picture]:
             alt = f"Test image {shown.name} of {dataset}, its truth, and the prediction and errors of each experiment."
             figure = gallery(shown, model, *figures.axes_of(story))
             yield _picture("gallery", alt, figure, folder / f"gallery-{place}-{index}.png")
+
+
+def _dial_pictures(story: Story, dial: Dial, folder: Path) -> Iterator[Picture]:
+    score = METRICS[story.primary].title
+    for model in story.cells["model"].unique():
+        place = f"{dial.name}-{model}"
+        alt = f"{score} and IoU of {dial.class_name} against its share of train {dial.quantity}, by loss, for {place}."
+        yield _picture("dial", alt, dial_figure(story, dial, model), folder / f"dial-{place}.png")
 
 
 def _gradient_pictures(story: Story, dataset: str, model: str, folder: Path) -> Iterator[Picture]:

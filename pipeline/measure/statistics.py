@@ -10,6 +10,8 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+ROUNDING = 1e-12  # relative
+
 
 class Summary(NamedTuple):
     """Mean over `n` seeds with standard deviation (n - 1) and interval; NaN where n is too small."""
@@ -45,9 +47,10 @@ def summarise(values: np.ndarray, confidence: float, low: float = -np.inf, high:
 def paired_difference(values: np.ndarray, control: np.ndarray, confidence: float) -> Difference:
     """Difference of two experiments, seed by seed; a seed that is NaN in either is left out."""
     differences = (values - control)[~np.isnan(values - control)]
-    n, mean, std, low, high = summarise(differences, confidence)
-    # A constant difference has no spread to test against: p is 1 for none and undefined for any other.
-    with_spread = n > 1 and std > 0
+    n, mean, _, low, high = summarise(differences, confidence)
+    # A constant difference has no spread to test against: p is 1 for none and undefined for any other. Means of equal
+    # numbers may differ in the last digit, which is no spread either.
+    with_spread = n > 1 and np.ptp(differences) > ROUNDING * np.abs(differences).max()
     p = float(stats.ttest_1samp(differences, 0).pvalue) if with_spread else np.nan
     return Difference(n, mean, low, high, 1.0 if n > 1 and not differences.any() else p)
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.measure.dial import Dial
+from pipeline.measure.factorial import Factorial
 from pipeline.measure.gradient_tables import GradientTables
 from pipeline.plumbing.cells import Cell
 
@@ -48,6 +50,16 @@ class Story(NamedTuple):
     tuning: pd.DataFrame
     """Losses that are listed twice, tuned and untuned, side by side."""
     gradients: GradientTables
+    factorial: Factorial
+    reused: dict[str, str]
+    """Strategies that train nothing, each with the strategy whose weights its cells judge once more."""
+    dials: list[Dial]
+    dial: pd.DataFrame
+    """A row per dial, position and experiment; see `pipeline/measure/dial.py`."""
+    seen: pd.DataFrame
+    """A row per dataset, strategy and class: what training saw of it; see `pipeline/measure/seen.py`."""
+    decisions: pd.DataFrame
+    """A row per experiment with a fitted decision and class; see `pipeline/measure/decisions.py`."""
     gallery: list[Shown]
     origins: list[dict[str, Any]]
     """provenance.json of each trained cell."""

@@ -118,6 +118,11 @@ def number(value: float, form: str = ".3f") -> str:
     return "–" if pd.isna(value) else format(value, form)
 
 
+def percent(share: float) -> str:
+    """A share of 1 as `0.35 %`, two digits that count."""
+    return "–" if pd.isna(share) else f"{float(f'{100 * share:.2g}'):g} %"
+
+
 def interval(low: float, high: float, form: str = ".3f") -> str:
     """`[0.1, 0.2]`, or a dash."""
     return "–" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"

@@ -56,21 +56,31 @@ def difference_table(cells: pd.DataFrame, primary: str, control: Mapping[str, st
     """A row per experiment but the control: paired difference of the primary metric from the control of its dataset and
     model, with interval, p-value corrected over all rows of the dataset, and verdict."""
     rows = []
+    reference = (control["loss"], control["strategy"])
     for (dataset, model), group in cells.groupby(EXPERIMENT[:2], sort=False):
-        by_seed = group.pivot_table(index="seed", columns=EXPERIMENT[2:], values=primary, dropna=False, sort=False)
-        reference = (control["loss"], control["strategy"])
-        for pair in group[EXPERIMENT[2:]].drop_duplicates().itertuples(index=False, name=None):
+        scores = by_seed(group, primary)
+        for pair in scores.columns:
             if pair != reference:
-                base = _column(by_seed, reference)
-                found = paired_difference(_column(by_seed, pair), base, confidence)
+                values, base = (scores[each].to_numpy(float) for each in (pair, reference))
+                found = paired_difference(values, base, confidence)
                 rows.append(dict(zip(EXPERIMENT, (dataset, model, *pair), strict=True)) | found._asdict())
-    table = pd.DataFrame(rows, columns=[*EXPERIMENT, "n", "mean", "low", "high", "p"])
-    table["p_holm"] = table.groupby("dataset")["p"].transform(lambda p: holm(p.to_numpy(float)))
+    return with_verdicts(
+        pd.DataFrame(rows, columns=[*EXPERIMENT, "n", "mean", "low", "high", "p"]), primary, confidence
+    )
+
+
+def by_seed(cells: pd.DataFrame, primary: str) -> pd.DataFrame:
+    """Scores of the cells of one dataset and model: a row per seed, a column per pair of loss and strategy."""
+    pairs = pd.MultiIndex.from_frame(cells[EXPERIMENT[2:]].drop_duplicates())  # in the order of params.yaml
+    return cells.pivot(index="seed", columns=EXPERIMENT[2:], values=primary).reindex(columns=pairs)
+
+
+def with_verdicts(differences: pd.DataFrame, primary: str, confidence: float) -> pd.DataFrame:
+    """Differences with `p_holm`, corrected over all rows of a dataset, and the verdict that it allows."""
+    corrected = differences.groupby("dataset")["p"].transform(lambda p: holm(p.to_numpy(float)))
     higher = METRICS[primary].higher_is_better
-    table["verdict"] = [
-        verdict(mean, p, confidence, higher) for mean, p in zip(table["mean"], table["p_holm"], strict=True)
-    ]
-    return table
+    verdicts = [verdict(mean, p, confidence, higher) for mean, p in zip(differences["mean"], corrected, strict=True)]
+    return differences.assign(p_holm=corrected, verdict=verdicts)
 
 
 def class_table(
@@ -102,11 +112,6 @@ def _class_row(keys: dict, seeds: pd.DataFrame, confidence: float) -> dict:
         _, row[name], *spread = summarise(seeds[name].to_numpy(float), confidence, 0.0, 1.0)
         row |= dict(zip((f"{name}_std", f"{name}_low", f"{name}_high"), spread, strict=True))
     return row
-
-
-def _column(by_seed: pd.DataFrame, pair: tuple[str, str]) -> np.ndarray:
-    """Values of one loss and strategy by seed; NaN throughout if none of its cells finished."""
-    return by_seed[pair].to_numpy(float) if pair in by_seed else np.full(len(by_seed), np.nan)
 
 
 def _best_first(table: pd.DataFrame, primary: str, metric: Metric) -> pd.DataFrame:

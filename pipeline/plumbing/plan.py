@@ -25,8 +25,8 @@ def read_cell_plan(cell: Cell) -> dict[str, Any]:
 
 
 def options_of(planned: dict[str, Any]) -> dict[str, Any]:
-    """The described plug-in in a file of the plan, without the digest of its code."""
-    return {key: value for key, value in planned.items() if key != "code"}
+    """The described plug-in in a file of the plan, without what else stands there."""
+    return {key: value for key, value in planned.items() if key not in ("code", "weights_of")}
 
 
 def read_rate(cell: Cell) -> dict[str, Any]:

@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[1]
 class Plugin(Options):
     """What all plug-ins share. Options are fields; class variables state facts about the kind."""
 
+    @property
+    def kind(self) -> str:
+        """The name of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
     def parts(self) -> tuple["Plugin", ...]:
         """Other plug-ins this one is made of: their code is part of what its results depend on."""
         return ()
@@ -28,7 +33,7 @@ class Plugin(Options):
 
     def described(self) -> dict[str, Any]:
         """The resolved form that `check` writes into the plan and `restore` reads: kind and all options."""
-        return {"kind": type(self).__module__.rpartition(".")[2], **self.model_dump(mode="json")}
+        return {"kind": self.kind, **self.model_dump(mode="json")}
 
 
 def kinds(folder: str) -> list[str]:
@@ -61,6 +66,16 @@ def build(folder: str, key: str, block: Any, where: str) -> Any:
     if not isinstance(kind, str):
         raise UserError(f"{where}.kind: must be the name of a file in pipeline/{folder}/, not {kind!r}.")
     return find(folder, kind, where).read(options, where)
+
+
+def build_unnamed(folder: str, block: Any, where: str) -> Any:
+    """The plug-in of an entry without a key: the name of a kind, or a mapping with `kind` and options."""
+    block = {"kind": block} if isinstance(block, str) else block
+    if not isinstance(block, dict) or "kind" not in block:
+        raise UserError(
+            f"{where}: must be the name of a file in pipeline/{folder}/ or a mapping with `kind`, not {block!r}."
+        )
+    return build(folder, "", block, where)
 
 
 def restore(folder: str, described: dict[str, Any], where: str) -> Any:

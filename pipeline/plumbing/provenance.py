@@ -32,10 +32,18 @@ def provenance(device: Device, images: int, started: float, times: list[float]) 
         "images_per_second": images / seconds,
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": versions(),
-        "git_commit": _git_commit(),
+        **_environment(),
     }
+
+
+def provenance_without_training(started: float) -> dict[str, Any]:
+    """The same of what trained nothing, which is on no device."""
+    computed = dict.fromkeys(("images_per_second", "device", "threads"))
+    return {"started": started, "validated": [], "seconds": 0.0, **computed, **_environment()}
+
+
+def _environment() -> dict[str, Any]:
+    return {"python": platform.python_version(), "versions": versions(), "git_commit": _git_commit()}
 
 
 def _git_commit() -> str:

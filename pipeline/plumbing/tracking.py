@@ -186,6 +186,7 @@ def failures_explained() -> Iterator[None]:
 def cell_tags(facts: dict[str, Any]) -> dict[str, str]:
     """Tags by which the run of a cell is found, grouped and filtered."""
     cell = Cell(**facts["cell"])
+    reused = {"weights_of": facts["weights_of"]} if facts.get("status") == "reused" else {}
     return {
         "kind": "cell",
         KEY: facts["fingerprint"],
@@ -196,6 +197,7 @@ def cell_tags(facts: dict[str, Any]) -> dict[str, str]:
         "seed": str(cell.seed),
         "dvc.stage": cell.stage,
         "data.digest": facts["data_digest"],
+        **reused,
     }
 
 

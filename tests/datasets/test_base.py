@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets.base import SPLITS, listed, read_image, read_mask, split_in_three, split_off
+from pipeline.datasets.base import SPLITS, Dataset, listed, read_image, read_mask, split_in_three, split_off
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.labels import IGNORE
 
@@ -34,6 +34,57 @@ def test_a_split_depends_on_the_seed_alone():
 def test_a_single_sample_cannot_be_split():
     with pytest.raises(UserError, match="1 samples cannot be split"):
         split_off(["a"], 0.5, 0)
+
+
+class Three(Dataset):
+    """Three classes, and no sample."""
+
+    classes: list[str] = ["ground", "common", "rare"]
+
+
+def held_pixels() -> np.ndarray:
+    """`n classes` for 100 images: all hold ground, 60 hold common, 30 hold rare."""
+    rng = np.random.default_rng(0)
+    held = np.array([np.arange(100) < count for count in (100, 60, 30)]).T
+    return rng.permuted(held, axis=0) * rng.integers(1, 9, size=(100, 3))
+
+
+@pytest.mark.parametrize(("share", "count"), [(1.0, 30), (0.5, 15), (0.1, 3), (0.07, 3), (0.01, 1), (1e-6, 1)])
+def test_a_share_of_the_images_with_a_class_is_kept_and_at_least_one(share, count):
+    """Rounded up; images without the class all stay."""
+    pixels = held_pixels()
+    rows = Three(keep={"rare": share}).kept(pixels)
+    assert (pixels[rows, 2] > 0).sum() == count
+    assert (pixels[rows, 2] == 0).sum() == 70
+
+
+def test_whole_numbers_are_not_rounded_up():
+    """0.07 times 100 is a little more than 7 in floating point."""
+    assert len(Three(keep={"ground": 0.07}).kept(held_pixels())) == 7
+
+
+def test_a_smaller_share_is_a_subset_of_a_larger():
+    """So that a sweep compares sets of images that grow, not different ones."""
+    pixels = held_pixels()
+    sets = [set(Three(keep={"rare": share, "common": 0.8}).kept(pixels).tolist()) for share in (0.05, 0.2, 0.6, 1.0)]
+    assert sets[0] < sets[1] < sets[2] < sets[3]
+
+
+def test_an_image_goes_if_any_class_gives_it_up():
+    """Whatever the order in which the classes are named."""
+    pixels, shares = held_pixels(), {"rare": 0.2, "common": 0.5}
+    alone = [set(Three(keep={name: share}).kept(pixels).tolist()) for name, share in shares.items()]
+    for names in (["rare", "common"], ["common", "rare"]):
+        both = Three(keep={name: shares[name] for name in names}).kept(pixels)
+        assert set(both.tolist()) == alone[0] & alone[1]
+
+
+def test_what_is_kept_is_random():
+    """Neighbours in a video hold the same things, so the first ones would be a poor sample; each class draws its own."""
+    pixels = np.ones((100, 3), int)
+    drawn = [Three(keep={name: 0.2}).kept(pixels) for name in ("rare", "common")]
+    assert all(4 < (rows < 50).sum() < 16 for rows in drawn)
+    assert drawn[0].tolist() != drawn[1].tolist()
 
 
 def test_long_lists_end_with_the_number_left_out():

@@ -49,6 +49,24 @@ def test_one_pixel_of_each_value(root):
         assert mask[y, x] == (IGNORE if value == 11 else value)
 
 
+def test_keep_thins_the_bicyclists_of_train_alone(root, real_archives, run_stages):
+    """Real frames: a tenth of those that hold a bicyclist stays, and every other frame."""
+    url = f"{real_archives}/camvid_half/camvid_half.tar"
+    archive = {"url": url, "checksum": "md5:ed6deb3d49dcc448716e4085308eff21"}
+    (root / "data/raw/thinned").symlink_to(root / "data/raw/camvid")
+    block = {"kind": "camvid", "archives": [archive], "image_size": [90, 120], "keep": {"bicyclist": 0.1}}
+    run_stages(root, "thinned", block, stages=("prepare",))
+    before, after = (root / "data/prepared" / name for name in ("camvid", "thinned"))
+    held = np.load(before / "train_class_pixels.npy")[:, 10] > 0
+    left = np.load(after / "train_class_pixels.npy")[:, 10] > 0
+    assert (left.sum(), (~left).sum()) == (-(-held.sum() // 10), (~held).sum())
+    assert set(read_json(after / "names.json")["train"]) < set(read_json(before / "names.json")["train"])
+    for split in ("val", "test"):
+        for what in ("images", "masks"):
+            name = f"{split}_{what}.npy"
+            assert file_digest(after / name) == file_digest(before / name)
+
+
 def small_zip(path, top: str, masks: int) -> dict[str, str]:
     """The layout of the official archive with one black image per split and `masks` masks; returns its entry."""
     Image.new("L", (8, 8)).save(path.with_suffix(".png"))

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from pipeline import check
+from pipeline.datasets.camvid import CamVid
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
 
@@ -51,6 +53,29 @@ def test_number_of_archives_is_that_of_the_official_ones(kind):
     archives = [{"url": "https://example.org/a.zip"}] * 7
     with pytest.raises(UserError, match="archives"):
         plugins.build("datasets", kind, {"archives": archives}, "test")
+
+
+NEEDED = {"folder": {"images": "images", "masks": "masks", "classes": ["cell", "rest"]}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keep_takes_the_names_of_classes_and_shares(kind):
+    """Also where the classes are an option themselves."""
+    where, options = "params.yaml: axes.dataset.mine", {"kind": kind, **NEEDED.get(kind, {})}
+    name = plugins.build("datasets", "mine", options, where).classes[-1]
+    assert plugins.build("datasets", "mine", options | {"keep": {name: 0.1}}, where).keep == {name: 0.1}
+    with pytest.raises(UserError, match=rf"{where}: keep: no class '{name}s'\. Did you mean '{name}'\? Known: "):
+        plugins.build("datasets", "mine", options | {"keep": {f"{name}s": 0.1}}, where)
+    for share in (0, -1, 1.5, float("nan"), "half"):
+        with pytest.raises(UserError, match=rf"{where}\.keep\.{name}: "):
+            plugins.build("datasets", "mine", options | {"keep": {name: share}}, where)
+
+
+def test_an_edit_of_keep_prepares_again_and_downloads_nothing():
+    """`download` depends on the source alone."""
+    plans = [check._dataset_plans({"camvid": CamVid(keep=keep)}) for keep in ({}, {"bicyclist": 0.1})]
+    changed = {place for place, plan in plans[0].items() if plan != plans[1][place]}
+    assert changed == {"dataset/camvid", "prepare/camvid"}
 
 
 def test_import_is_light():

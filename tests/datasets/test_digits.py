@@ -1,11 +1,21 @@
+import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.datasets.base import SPLITS
 from pipeline.datasets.digits import Digits
 from pipeline.plumbing.errors import UserError
+from tests.miniature import ROOT
+
+GOLDEN = {
+    "train": "5692ea91c3933101b9abcd363d66d37f",
+    "val": "dc63f5ce25665127ee84d0ac442711f2",
+    "test": "e7d92a25655062921dfc722fd15e87e4",
+}
 
 
 def drawn(raw: Path, **options):
@@ -130,3 +140,168 @@ def test_other_sizes_and_many_classes(tmp_path, options):
 def test_senseless_digits_are_refused(digits):
     with pytest.raises(UserError, match=r"axes.dataset.digits.digits: must be two or more different digits"):
         Digits.read({"digits": digits}, "params.yaml: axes.dataset.digits")
+
+
+def test_without_the_dials_nothing_has_moved(default):
+    """All random numbers and masks, as digests of what was drawn before there were dials: old results stay valid."""
+    _, scenes, pairs = default
+    found = {}
+    for split in SPLITS:
+        content = hashlib.md5()
+        for scene, (_, mask) in zip(scenes[split], pairs[split], strict=True):
+            content.update(scene.background.tobytes() + mask.tobytes())
+            for digit in scene.digits:
+                numbers = [digit.instance, digit.top, digit.left, digit.side, digit.angle, *digit.tint, digit.opacity]
+                content.update(np.array(numbers, float).tobytes())
+        found[split] = content.hexdigest()
+    assert found == GOLDEN
+
+
+def rarity(pairs, classes: int) -> tuple[float, float]:
+    """Pixels of the last class for each of the first digit, and share of the images that hold it."""
+    masks = np.stack([mask for _, mask in pairs])
+    return (masks == classes - 1).sum() / (masks == 1).sum(), (masks == classes - 1).any((1, 2)).mean()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.15, 0.05, 0.0125, 1.0])
+def test_the_dial_of_images_gives_their_share_exactly(default, tmp_path, share):
+    """One digit each, in train alone."""
+    dataset, scenes, pairs = drawn(tmp_path / "raw", rarest_images=share)
+    count = round(share * 240)
+    assert rarity(pairs["train"], 5)[1] == count / 240
+    assert dataset.pasted("train") == [*default[0].pasted("train")[:-1], count]
+    indices = [digit.index for scene in scenes["train"] for digit in scene.digits]
+    assert np.bincount(indices)[1:5].tolist() == dataset.pasted("train")
+    assert max(len(scene.digits) for scene in scenes["train"]) <= 4
+    for split in ("val", "test"):
+        np.testing.assert_equal(pairs[split], default[2][split])
+
+
+def test_a_smaller_share_of_images_is_a_subset_and_all_else_stays(tmp_path):
+    """So the positions of the dial are compared on the same scenes, with the same digits in them or without."""
+    positions = [drawn(tmp_path / str(share), rarest_images=share) for share in (0.02, 0.1, 0.6)]
+    for (dataset, few, fewer), (_, many, more) in itertools.pairwise(positions):
+        for place, (scene, richer) in enumerate(zip(few["train"], many["train"], strict=True)):
+            common = [digit for digit in richer.digits if digit.index < len(dataset.digits)]
+            assert len(richer.digits) - len(common) <= 1
+            same = len(scene.digits) == len(richer.digits)
+            expected = more["train"][place] if same else dataset.load(richer._replace(digits=common))
+            np.testing.assert_equal(fewer["train"][place], expected)
+
+
+def test_the_handwriting_of_the_rarest_digit_is_of_its_split(tmp_path):
+    """Under the dial it comes from another stream, which must not reach into test."""
+    from sklearn.datasets import load_digits
+
+    _, scenes, _ = drawn(tmp_path / "raw", rarest_images=1.0)
+    used = {split: {digit.instance for scene in scenes[split] for digit in scene.digits} for split in SPLITS}
+    assert len(set.union(*used.values())) == sum(map(len, used.values()))
+    labels = load_digits().target
+    assert {labels[digit.instance] for scene in scenes["train"] for digit in scene.digits if digit.index == 4} == {4}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "options"),
+    [
+        (1 / 2, {"rarest_images": 0.7}),
+        (1 / 2, {"imbalance": 1.0, "digits": [1, 8]}),
+        (1 / 10, {}),
+        (1 / 10, {"imbalance": 2.0, "rarest_images": 0.4}),
+        (1 / 100, {}),
+        (1 / 100, {"image_size": 128, "rarest_images": 0.2}),
+        (1 / 1000, {"rarest_images": 0.02}),
+        (1 / 1000, {"image_size": 192, "train_images": 120, "rarest_images": 0.1}),
+    ],
+)
+def test_the_dial_of_pixels_gives_their_ratio_nearly(tmp_path, ratio, options):
+    """Measured in the masks; the side of a digit is a whole number of pixels, so few small digits cannot be exact."""
+    dataset, _, pairs = drawn(tmp_path / "raw", rarest_pixels=ratio, **options)
+    reached, share = rarity(pairs["train"], len(dataset.classes))
+    assert reached == pytest.approx(ratio, rel=0.1)
+    if "rarest_images" in options:
+        assert share == round(options["rarest_images"] * dataset.train_images) / dataset.train_images
+
+
+def test_the_dial_of_pixels_makes_the_rarest_digits_small_wherever_they_are(default, tmp_path):
+    """In val and test, too, and leaves everything else as it was; a quarter of the side is a sixteenth of the area."""
+    _, scenes, pairs = drawn(tmp_path / "raw", rarest_pixels=0.1 / 16)
+    for split in SPLITS:
+        for scene, old in zip(scenes[split], default[1][split], strict=True):
+            assert (scene.background == old.background).all()
+            for digit, before in zip(scene.digits, old.digits, strict=True):
+                assert (digit.index, digit.instance, digit.angle) == (before.index, before.instance, before.angle)
+                expected = before.side * (0.25 if digit.index == 4 else 1)
+                assert digit.side == pytest.approx(expected, rel=0.1 if digit.index == 4 else 0)
+                assert int(digit.top * 2) == int(before.top * 2)
+        assert rarity(pairs[split], 5)[1] == rarity(default[2][split], 5)[1]
+
+
+def test_small_digits_lie_anywhere_in_their_quadrant(tmp_path):
+    """A place that tells the class would be learned instead of the digit."""
+    _, scenes, _ = drawn(tmp_path / "raw", rarest_pixels=0.03, rarest_images=0.5)
+    rarest = [digit for scene in scenes["train"] for digit in scene.digits if digit.index == 4]
+    room = [(digit.top % 0.5) / (0.5 - digit.side) for digit in rarest]
+    assert np.histogram(room, 4, (0, 1))[0].min() > len(rarest) / 8
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"rarest_pixels": 0.5},
+            "rarest_pixels: 0.5 with 27 of the rarest digit in train for 270 of the first needs a mean side of 60.1 "
+            "pixels, allowed are 6.2 to 26.9; raise rarest_images, or lower imbalance, or give 0.00528 to 0.1.",
+        ),
+        (
+            {"rarest_pixels": 0.001},
+            "rarest_pixels: 0.001 with 27 of the rarest digit in train for 270 of the first needs a mean side of 2.7 "
+            "pixels, allowed are 6.2 to 26.9; lower rarest_images, or raise imbalance or image_size, or give 0.00528 "
+            "to 0.1.",
+        ),
+        (
+            {"rarest_images": 0.001},
+            "rarest_images: 0.001 of 240 train images is less than one; give at least 0.0042, or raise train_images.",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_the_remedy(options, sentence):
+    """By `check`, in one sentence."""
+    with pytest.raises(UserError) as error:
+        Digits.read(options, "params.yaml: axes.dataset.digits")
+    assert str(error.value) == f"params.yaml: axes.dataset.digits: {sentence}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rarest_pixels": 0.5, "rarest_images": 0.7},
+        {"rarest_pixels": 0.5, "imbalance": 1.5},
+        {"rarest_pixels": 0.00528},
+        {"rarest_pixels": 0.1},
+        {"rarest_pixels": 0.001, "rarest_images": 0.02},
+        {"rarest_pixels": 0.001, "image_size": 192},
+    ],
+)
+def test_the_remedies_work(options):
+    """What the sentences above propose is accepted."""
+    assert Digits.read(options, "test").rarest_pixels == options["rarest_pixels"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"rarest_pixels": 0.0009}, {"rarest_pixels": 0.6}, {"rarest_images": 0.0}, {"rarest_images": 1.1}]
+)
+def test_dials_end_where_they_end(options):
+    """Half the pixels and more is no rarity, a class without an image cannot be learned."""
+    with pytest.raises(UserError, match=rf"digits\.{next(iter(options))}: .* should be"):
+        Digits.read(options, "params.yaml: axes.dataset.digits")
+
+
+def test_the_preset_of_the_dial_turns_the_dial_alone():
+    """Any other difference between its datasets would be taken for an effect of rarity."""
+    entries = YAML(typ="safe").load(ROOT / "presets" / "dial.yaml")["axes"]["dataset"]
+    shares = [entry.pop("rarest_images") for entry in entries.values()]
+    assert len(set(shares)) == len(shares) >= 4
+    assert max(shares) / min(shares) >= 100
+    first = next(iter(entries.values()))
+    assert first["kind"] == "digits"
+    assert all(entry == first for entry in entries.values())

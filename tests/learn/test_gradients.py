@@ -10,6 +10,8 @@ from pipeline.learn.gradients import gradients
 from pipeline.losses.cross_entropy import CrossEntropy
 from pipeline.losses.dice import Dice
 from pipeline.losses.focal import Focal
+from pipeline.strategies.base import ClassStatistics, Strategy
+from pipeline.strategies.class_weights import ClassWeights
 
 
 class Linear(nn.Conv2d):
@@ -31,9 +33,11 @@ class Scaled(nn.Module):
         return self.factor * self.inner(*inputs, **options)
 
 
-def criterion(loss, weights=None) -> Criterion:
+def criterion(loss, strategy=None) -> Criterion:
     """As of a train split with one image of eight pixels, two of them of class 1."""
-    return Criterion(loss, weights, np.array([[6, 2]]), iterations=10)
+    return Criterion(
+        loss, strategy or Strategy(), ClassStatistics(np.array([[6, 2]]), np.ones((1, 2), int)), iterations=10
+    )
 
 
 CROSS_ENTROPY = criterion(CrossEntropy())
@@ -114,7 +118,7 @@ def test_shares_sum_to_one_and_void_pixels_have_none(batch, loss):
 
 def test_a_rare_class_gets_more_under_inverse_weights():
     """Weights 1 and 3 for shares of 3/4 and 1/4 make both classes pull alike."""
-    inverse = criterion(CrossEntropy(), np.array([1.0, 3.0]))
+    inverse = criterion(CrossEntropy(), ClassWeights(power=1.0))
     plain, weighted = gradients(Linear(), [CROSS_ENTROPY, inverse], [(PIXELS, TRUTH)]).pull_shares[:, 1]
     assert (plain, weighted) == pytest.approx((0.25, 0.5))
 

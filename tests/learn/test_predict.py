@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.learn.predict import predict
+from pipeline.learn.predict import predict, predict_logits
 
 CPU = torch.device("cpu")
 
@@ -55,6 +55,29 @@ def test_the_model_is_left_in_the_mode_it_was(model, images, training):
         assert not model.training
     assert model.training is training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_offsets_move_the_logits_before_the_largest_is_taken(model, images):
+    """A number per class, not per row or column; no offsets are offsets of nothing."""
+    logits = torch.cat([found for _, found in predict_logits(model, images, 3, CPU)]).numpy()
+    assert logits.shape == (7, 4, 6, 10)
+    for offsets in ([0.0, 0.0, 0.0, 0.0], [0.5, -0.2, 0.0, 0.1], [0.0, 1e6, 0.0, 0.0]):
+        shift = torch.tensor(offsets)
+        found = torch.cat([predicted for _, predicted in predict(model, images, 3, CPU, shift)])
+        expected = (logits + np.array(offsets, dtype=np.float32)[:, None, None]).argmax(axis=1)
+        np.testing.assert_array_equal(found, expected)
+    plain = torch.cat([predicted for _, predicted in predict(model, images, 3, CPU)])
+    np.testing.assert_array_equal(plain, logits.argmax(axis=1))
+
+
+def test_a_prediction_that_is_broken_off_leaves_the_model_in_its_mode(model, images):
+    """As a caller that fails would do."""
+    model.train()
+    prediction = predict(model, images, 2, CPU)
+    next(prediction)
+    assert not model.training
+    prediction.close()
+    assert model.training
 
 
 def test_images_may_be_mapped_and_read_only(model, images, tmp_path):

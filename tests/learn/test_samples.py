@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from pipeline.learn.augmentation import Augmentation
 from pipeline.learn.distances import signed_distances
-from pipeline.learn.samples import Draws, batches, draw_order, open_split
-from pipeline.plumbing import plugins
-from pipeline.strategies.base import ClassStatistics
+from pipeline.learn.samples import TrainSamples, batches, open_split, shuffled_passes
+from pipeline.strategies.base import NONE, Crop, Draws, Paste, Treatment
 
 CPU = torch.device("cpu")
 IMAGES = 7
+PLAIN, STRONG = Augmentation("none", False), Augmentation("strong", True)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +23,21 @@ def prepared(tmp_path_factory):
     return root
 
 
-def loader(prepared, seed=0, draws=10, workers=0, batch_size=4, augmentation=None, distances_to=0):
-    order = draw_order(seed, draws, IMAGES, None)
-    draws = Draws(prepared, order, augmentation or Augmentation("strong", True), seed, distances_to)
-    return batches(draws, batch_size, workers, CPU)
+def samples(prepared, order, augmentation=STRONG, distances_to=0) -> TrainSamples:
+    """One stretch of draws without a strategy."""
+    return TrainSamples(prepared, [(Draws.of(np.asarray(order)), augmentation)], 0, distances_to)
+
+
+def loader(prepared, seed=0, workers=0, batch_size=4, distances_to=0):
+    """Ten draws in two stretches, of which the second crops and pastes."""
+    draws = Draws.of(shuffled_passes(seed, 10, IMAGES))
+    first, second = (Draws(*(array[part] for array in draws)) for part in (slice(6), slice(6, None)))
+    second = second._replace(focus=np.full(4, 1), donors=second.images[::-1], pasted=np.full(4, 2))
+    stretches = [
+        (first, STRONG),
+        (second, Augmentation("light", True, Treatment(Crop(0.5, 1.0), Paste(0.5, 1.0, 1.0)))),
+    ]
+    return batches(TrainSamples(prepared, stretches, seed, distances_to), batch_size, workers, CPU)
 
 
 def same(one, other) -> bool:
@@ -38,43 +48,24 @@ def same(one, other) -> bool:
 @pytest.mark.parametrize("draws", [1, 7, 20, 21])
 def test_an_order_has_as_many_draws_as_asked_for(draws):
     """Passes are cut, images are drawn again as needed."""
-    for weights in (None, np.full(IMAGES, 1 / IMAGES)):
-        order = draw_order(0, draws, IMAGES, weights)
-        assert order.shape == (draws,)
-        assert set(order) <= set(range(IMAGES))
+    order = shuffled_passes(0, draws, IMAGES)
+    assert order.shape == (draws,)
+    assert set(order) <= set(range(IMAGES))
 
 
 def test_every_pass_meets_every_image_once_in_another_order():
     """Shuffled passes, as the field trains."""
-    passes = draw_order(3, 5 * IMAGES, IMAGES, None).reshape(5, IMAGES)
+    passes = shuffled_passes(3, 5 * IMAGES, IMAGES).reshape(5, IMAGES)
     assert all(sorted(each) == list(range(IMAGES)) for each in passes)
     assert len({tuple(each) for each in passes}) == 5
 
 
-@pytest.mark.parametrize("weights", [None, np.arange(1, IMAGES + 1) / 28])
-def test_equal_seeds_give_equal_orders_and_others_do_not(weights):
+def test_equal_seeds_give_equal_orders_and_others_do_not():
     """The order is a function of the seed; a longer one begins as the shorter does."""
-    order = draw_order(1, 50, IMAGES, weights)
-    assert np.array_equal(order, draw_order(1, 50, IMAGES, weights))
-    assert np.array_equal(order[:20], draw_order(1, 20, IMAGES, weights))
-    assert not np.array_equal(order, draw_order(2, 50, IMAGES, weights))
-
-
-def test_images_are_drawn_in_proportion_to_their_weights():
-    """Chi-square of many draws, with a fixed seed; a weight of 0 is never drawn."""
-    weights = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.3])
-    counts = np.bincount(draw_order(0, 20_000, IMAGES, weights), minlength=IMAGES)
-    assert counts[0] == 0
-    assert stats.chisquare(counts[1:], 20_000 * weights[1:]).pvalue > 0.01
-
-
-@pytest.mark.parametrize("strategy", ["none", "class_weights"])
-def test_strategies_that_are_not_about_order_or_augmentation_share_both(strategy):
-    """So they meet the same batches as the control, and differences are paired."""
-    train = ClassStatistics(np.array([[90, 10], [100, 0], [70, 30]]))
-    made = plugins.build("strategies", strategy, {}, strategy)
-    assert made.image_weights(train) is None
-    assert made.augmentation(train) is None
+    order = shuffled_passes(1, 50, IMAGES)
+    assert np.array_equal(order, shuffled_passes(1, 50, IMAGES))
+    assert np.array_equal(order[:20], shuffled_passes(1, 20, IMAGES))
+    assert not np.array_equal(order, shuffled_passes(2, 50, IMAGES))
 
 
 def test_a_split_is_mapped_not_read(prepared):
@@ -90,10 +81,10 @@ def test_without_augmentation_a_draw_is_the_image_of_the_order(prepared):
     """Channels first, uint8, its own mask beside it."""
     order = np.array([5, 0, 5])
     images, masks = open_split(prepared, "train")
-    draws = Draws(prepared, order, Augmentation("none", False), 0)
-    assert len(draws) == 3
+    drawn = samples(prepared, order, PLAIN)
+    assert len(drawn) == 3
     for draw, index in enumerate(order):
-        image, mask = draws[draw]
+        image, mask = drawn[draw]
         assert image.dtype == mask.dtype == torch.uint8
         assert np.array_equal(image.permute(1, 2, 0), images[index])
         assert np.array_equal(mask, masks[index])
@@ -101,15 +92,73 @@ def test_without_augmentation_a_draw_is_the_image_of_the_order(prepared):
 
 def test_one_image_drawn_twice_is_augmented_anew(prepared):
     """The randomness belongs to the draw, not to the image."""
-    draws = Draws(prepared, np.zeros(2, dtype=int), Augmentation("strong", True), 0)
-    assert not torch.equal(draws[0][0], draws[1][0])
+    drawn = samples(prepared, [0, 0])
+    assert not torch.equal(drawn[0][0], drawn[1][0])
 
 
 def test_a_draw_is_the_same_whenever_it_is_asked_for(prepared):
     """Also after a restart in the middle."""
-    draws = Draws(prepared, draw_order(0, 6, IMAGES, None), Augmentation("strong", True), 0)
-    late = draws[4]
-    assert all(torch.equal(*pair) for pair in zip([draws[i] for i in range(6)][4], late, strict=True))
+    drawn = loader(prepared).dataset
+    late = [drawn[draw] for draw in (8, 4)]
+    everything = [drawn[draw] for draw in range(10)]
+    assert same(late, [everything[8], everything[4]])
+
+
+# --- what a strategy decides ---
+
+
+def test_each_stretch_has_its_own_augmentation_from_its_first_draw_on(prepared):
+    """Draws are numbered through, so the same draw has the same chances in any stretch."""
+    order = shuffled_passes(0, 8, IMAGES)
+    strong, plain = samples(prepared, order), samples(prepared, order, PLAIN)
+    stretches = [(Draws.of(order[:3]), PLAIN), (Draws.of(order[3:7]), STRONG), (Draws.of(order[7:]), PLAIN)]
+    mixed = TrainSamples(prepared, stretches, 0)
+    assert len(mixed) == 8
+    expected = [plain] * 3 + [strong] * 4 + [plain]
+    assert same([mixed[draw] for draw in range(8)], [each[draw] for draw, each in enumerate(expected)])
+    assert not torch.equal(strong[3][0], plain[3][0])
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+def test_a_stretch_may_be_empty(prepared, empty):
+    """A short training may have no iteration left for a phase."""
+    stretches = [(Draws.of(np.arange(IMAGES)), PLAIN)]
+    stretches.insert(empty, (Draws.of(np.arange(0)), STRONG))
+    drawn, plain = TrainSamples(prepared, stretches, 0), samples(prepared, range(IMAGES), PLAIN)
+    assert len(drawn) == IMAGES
+    assert same([drawn[draw] for draw in range(IMAGES)], [plain[draw] for draw in range(IMAGES)])
+
+
+def treated(prepared, treatment, **changes) -> TrainSamples:
+    """Two draws of image 0 without the common augmentation."""
+    draws = Draws.of(np.zeros(2, dtype=int))._replace(**{what: np.array(values) for what, values in changes.items()})
+    return TrainSamples(prepared, [(draws, Augmentation("none", False, treatment))], 0)
+
+
+def test_only_draws_with_a_focus_are_cropped(prepared):
+    """Here to half of each side, so that every pixel becomes two by two."""
+    whole, cropped = treated(prepared, Treatment(crop=Crop(0.5, 0.5)), focus=[NONE, 2])
+    _, masks = open_split(prepared, "train")
+    assert np.array_equal(whole[1], masks[0])
+    blocks = cropped[1].view(8, 2, 12, 2)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+    assert (cropped[1] == 2).any()
+
+
+def test_only_draws_with_a_donor_are_pasted_into(prepared):
+    """The object is that of the donor's image, at its own size here, and the files stay as they are."""
+    drawn = treated(prepared, Treatment(paste=Paste(1.0, 1.0, 0.0)), donors=[NONE, 5], pasted=[NONE, 1])
+    images, masks = open_split(prepared, "train")
+    (own, whole), (image, mask) = drawn[0], drawn[1]
+    assert np.array_equal(whole, masks[0])
+    changed = (image != own).any(dim=0).numpy()
+    assert changed.any()
+    assert (mask.numpy()[changed] == 1).all()
+    colours = {tuple(colour) for colour in images[5][masks[5] == 1].tolist()}
+    assert {tuple(colour) for colour in image.numpy()[:, changed].T.tolist()} <= colours
+
+
+# --- batches ---
 
 
 def test_batches_follow_the_draws_and_the_last_may_be_smaller(prepared):
@@ -123,8 +172,7 @@ def test_batches_follow_the_draws_and_the_last_may_be_smaller(prepared):
 
 def test_a_draw_has_distances_where_they_are_asked_for(prepared):
     """For as many classes as asked for, of the augmented mask; image and mask are those of a draw without them."""
-    order, augmentation = np.arange(IMAGES), Augmentation("strong", True)
-    plain, measured = (Draws(prepared, order, augmentation, 0, distances_to) for distances_to in (0, 4))
+    plain, measured = (samples(prepared, range(IMAGES), distances_to=distances_to) for distances_to in (0, 4))
     for draw in range(IMAGES):
         assert len(plain[draw]) == 2
         image, mask, distances = measured[draw]

@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.measure.decisions import decision_table
+from pipeline.measure.dial import dial_table, find_dials
+from pipeline.measure.factorial import factorial
 from pipeline.measure.gradient_tables import COLUMNS, END, START, GradientTables
 from pipeline.measure.rates import rate_table, trial_table, tuning_table
+from pipeline.measure.seen import seen_table
 from pipeline.measure.story import Shown, Story
 from pipeline.measure.tables import Judged, cell_table, class_table, difference_table, leaderboard
 from pipeline.plumbing.cells import Cell, combinations
@@ -32,6 +36,9 @@ FREQUENCIES = {
     "digits": [0.9, 0.06, 0.025, 0.011, 0.004],
     "streets": [0.17, 0.25, 0.01, 0.3, 0.06, 0.12, 0.012, 0.013, 0.06, 0.005],
 }
+CLASSES["digits_rare"] = CLASSES["digits"]  # the same digits with the last one ten times as rare
+FREQUENCIES["digits_rare"] = [0.9036, 0.06, 0.025, 0.011, 0.0004]
+DECIDING = ("post_hoc_logit_adjustment", "class_thresholds")
 FIT = {"iterations": 1200, "batch_size": 16, "optimizer": "adamw", "lr": 0.003, "schedule": "cosine"}
 ORIGIN = {
     "seconds": 61.5,
@@ -84,7 +91,7 @@ def axes_of(losses: int, strategies: int, seeds: int) -> dict[str, list[str]]:
     some_losses = ["cross_entropy", "dice", "focal", *(f"focal_tversky_{i}" for i in range(9))]
     some_strategies = ["none", "class_weights", "oversample", *(f"rare_augment_{i}" for i in range(5))]
     return {
-        "dataset": list(CLASSES),
+        "dataset": ["digits", "streets"],
         "model": ["unet_tiny"],
         "loss": some_losses[:losses],
         "strategy": some_strategies[:strategies],
@@ -111,19 +118,28 @@ def make_story(axes: dict[str, list[str]], unfinished: dict[Cell, str] | None = 
         counts = synthetic_counts(cell, axes, rng) if state == "finished" else None
         judged[cell] = Judged(state, CLASSES[cell.dataset], counts)
     cells, control = cell_table(judged), {"loss": "cross_entropy", "strategy": "none"}
+    board, classes = leaderboard(cells, "miou", 0.95), class_table(judged, FREQUENCIES, 0.95)
+    effects, metas = factorial(cells, "miou", control, 0.95), {name: meta(name) for name in axes["dataset"]}
+    dials = find_dials(metas)
     trained = [cell for cell in judged if judged[cell].state != "missing"]
     return Story(
         primary="miou",
         confidence=0.95,
         control=control,
-        datasets={name: meta(name) for name in axes["dataset"]},
+        datasets=metas,
         fits={cell.dataset: {**FIT, "checkpoint": "best_validation_miou"} for cell in trained},
         cells=cells,
-        leaderboard=leaderboard(cells, "miou", 0.95),
+        leaderboard=board,
         differences=difference_table(cells, "miou", control, 0.95),
-        classes=class_table(judged, FREQUENCIES, 0.95),
+        classes=classes,
         curves=synthetic_curves(trained, axes, rng),
         gradients=synthetic_gradients(axes if trained else {**axes, "dataset": []}, judged),
+        factorial=effects,
+        reused={name: "none" for name in axes["strategy"] if name in DECIDING},
+        dials=dials,
+        dial=dial_table(dials, board, classes, effects.effects, "miou"),
+        seen=seen_table({cell: recorded(cell, judged[cell].state) for cell in judged}, metas),
+        decisions=decision_table(synthetic_decisions(trained, rng), metas, 0.95),
         rates=rate_table(SEARCHES),
         trials=trial_table(SEARCHES),
         tuning=tuning_table(cells, {}, rate_table(SEARCHES), "miou", 0.95),
@@ -182,8 +198,37 @@ def synthetic_gradients(axes: dict[str, list[str]], judged: dict[Cell, Judged]) 
     return GradientTables(*(pd.DataFrame(rows[name], columns=COLUMNS._asdict()[name]) for name in rows))
 
 
+def recorded(cell: Cell, state: str) -> dict | None:
+    """cell.json, as far as the report reads it of a cell for what training saw."""
+    if state == "missing":
+        return None
+    pixels = np.array(FREQUENCIES[cell.dataset]) ** (0.5 if cell.strategy == "oversample" else 1)
+    reused = cell.strategy in DECIDING
+    return {
+        "status": "reused" if reused else state.split()[0],
+        "classes": CLASSES[cell.dataset],
+        "seen_pixels": None if reused else np.rint(1e6 * pixels).tolist(),
+    }
+
+
+def synthetic_decisions(cells: list[Cell], rng: np.random.Generator) -> dict[Cell, dict]:
+    """More for rare classes, a little different at each seed."""
+    return {
+        cell: {
+            "offsets": (-np.log(FREQUENCIES[cell.dataset]) + rng.normal(0, 0.1)).tolist(),
+            "val_miou_before": 0.6 + rng.normal(0, 0.01),
+            "val_miou": 0.65 + rng.normal(0, 0.01),
+        }
+        for cell in cells
+        if cell.strategy in DECIDING
+    }
+
+
 def meta(dataset: str) -> dict:
     return {
+        "kind": dataset.removesuffix("_rare"),
+        "image_size": [48, 64],
+        "image_frequency": [min(1.0, 20 * share) for share in FREQUENCIES[dataset]],
         "classes": CLASSES[dataset],
         "pixel_frequency": FREQUENCIES[dataset],
         "counts": {"train": 200, "val": 60, "test": 12},

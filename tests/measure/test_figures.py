@@ -30,11 +30,44 @@ def test_heatmap_says_what_did_not_finish(tell, sizes):
     assert texts[1] == "diverged\nmissing"
 
 
+def test_heatmap_shows_the_interval_beside_the_mean(story):
+    row = story.leaderboard.set_index(["dataset", "loss", "strategy"]).loc[("digits", "focal", "oversample")]
+    texts = [text.get_text() for text in figures.heatmap(story, "digits", "unet_tiny").axes[0].texts]
+    assert texts[8] == f"{row['miou']:.3f}\n[{row['miou_low']:.3f}, {row['miou_high']:.3f}]"
+
+
+def test_heatmap_of_one_seed_has_no_interval(one_seed):
+    (text,) = figures.heatmap(one_seed, "digits", "unet_tiny").axes[0].texts
+    assert text.get_text() == f"{one_seed.leaderboard['miou'].iloc[0]:.3f}"
+
+
+def test_texts_of_a_large_heatmap_stay_within_their_fields(tell, sizes):
+    """Ten losses by eight strategies, the longest numbers."""
+    figure = figures.heatmap(tell(sizes(10, 8, 2)), "streets", "unet_tiny")
+    figures.png(figure)  # puts everything in its place
+    axes = figure.axes[0]
+    (left, _), (right, _) = axes.transData.transform([(0, 0), (1, 0)])
+    assert max(text.get_window_extent().width for text in axes.texts) < right - left
+
+
+def test_curves_have_no_panel_for_what_trains_nothing(story):
+    """A reused cell has no history."""
+    trained = story.curves[story.curves["strategy"] != "oversample"]
+    figure = figures.curves(story._replace(curves=trained), "digits", "unet_tiny")
+    assert [axes.get_title() for axes in figure.axes if axes.get_title()] == ["none", "class_weights"]
+
+
 def test_control_is_black_and_no_two_losses_look_alike(tell, sizes):
     styles = figures.line_styles(tell(sizes(12, 1, 1)))
     assert styles["cross_entropy"]["color"] == figures.BLACK
     assert len({tuple(style.values()) for style in styles.values()}) == 12
     assert len({style["marker"] for style in styles.values()}) == 12
+
+
+def test_strategies_have_styles_of_their_own(tell, sizes):
+    styles = figures.line_styles(tell(sizes(1, 8, 1)), "strategy")
+    assert styles["none"]["color"] == figures.BLACK
+    assert len({tuple(style.values()) for style in styles.values()}) == 8
 
 
 @pytest.mark.parametrize("level", np.linspace(0, 1, 9))

@@ -123,7 +123,7 @@ def test_links_and_alternative_texts(page):
 
 def test_figures_lie_beside_the_page(directory):
     gradients = ("gradient-norms-{}", "gradient-classes-{}", "gradient-cosines-{}")
-    kinds = ("heatmap-{}", "curves-{}", "classes-{}", *gradients, "gallery-{}-0", "gallery-{}-1")
+    kinds = ("heatmap-{}", "effects-{}", "curves-{}", "classes-{}", *gradients, "gallery-{}-0", "gallery-{}-1")
     wanted = {f"{kind.format(f'{dataset}-unet_tiny')}.png" for kind in kinds for dataset in ("digits", "streets")}
     wanted.add("rates-digits-unet_tiny.png")  # no search was made for the other
     assert {file.name for file in (directory / "figures").iterdir()} == wanted
@@ -137,6 +137,56 @@ def test_equal_stories_give_equal_bytes_and_old_files_go(directory, story, tmp_p
     again = tmp_path / "report"
     assert files == {file.relative_to(again): file.read_bytes() for file in again.rglob("*.*")}
     assert sum(map(len, files.values())) < 6_000_000
+
+
+def test_says_which_strategy_helps_which_loss(page, story):
+    """The mean with its interval, the analysis, and every pair as a table."""
+    assert page.text.count("Which strategy helps which loss Averaged over 3 losses, ") == 2
+    main = story.factorial.main.set_index(["dataset", "level"]).loc[("streets", "oversample")]
+    spread = f"{main['mean']:+.3f} [{main['low']:+.3f}, {main['high']:+.3f}] {main['p_holm']:.3f} {main['verdict']}"
+    assert f"strategy oversample {main['n']} {spread}" in page.text
+    line = story.factorial.two_way.set_index(["dataset", "effect"]).loc[("streets", "loss x strategy")]
+    assert f"loss × strategy {line['n']} 4, {line['df_error']} {line['F']:.2f} {line['epsilon']:.2f}" in page.text
+    pair = story.factorial.effects.set_index(["dataset", "loss", "strategy"]).loc[("streets", "dice", "oversample")]
+    assert f"dice oversample {pair['n']} {pair['mean']:+.3f} [{pair['low']:+.3f}, " in page.text
+
+
+def test_says_what_the_network_saw(page):
+    assert "strategy cells three 0.4 % two 1.1 % one 2.5 % zero 6 % background 90 % none 9 0.4 % 1.1 %" in page.text
+    assert "oversample 9 4.2 % 6.9 % 10 % 16 % 62 %" in page.text
+
+
+def test_sections_of_which_nothing_is_known_are_absent(page, nothing_finished, tmp_path):
+    assert "Decisions fitted on the validation split" not in page.text
+    assert "-dial" not in page.values("id")
+    write_page(tmp_path / "report", nothing_finished)
+    assert "What the network saw" not in Page((tmp_path / "report" / "index.html").read_text(encoding="utf-8")).text
+
+
+@pytest.fixture(scope="module")
+def dialled(tell, sizes, tmp_path_factory) -> Path:
+    """The page of two positions of a dial, with strategies that only decide."""
+    strategies = ["none", "class_weights", "class_thresholds"]
+    where = tmp_path_factory.mktemp("dialled") / "report"
+    write_page(where, tell({**sizes(2, 1, 3), "dataset": ["digits", "digits_rare"], "strategy": strategies}))
+    return where
+
+
+def test_the_dial_has_a_section_with_words_figure_and_table(dialled):
+    page = Page((dialled / "index.html").read_text(encoding="utf-8"))
+    assert "digits: three, from 0.4 % to 0.04 % of the pixels" in page.text
+    assert "dataset share of pixels loss better worse digits 0.4 % cross_entropy " in page.text
+    assert (dialled / "figures" / "dial-digits-unet_tiny.png").is_file()
+    assert {value.removeprefix("#") for value in page.values("href")} == set(page.values("id"))
+
+
+def test_decisions_stand_with_their_scores_and_what_shares_weights_is_said(dialled):
+    page = Page((dialled / "index.html").read_text(encoding="utf-8"))
+    head = "loss strategy n validation mIoU before after three two one zero background cross_entropy class_thresholds 3"
+    assert head in page.text
+    assert "and so too good" in page.text
+    assert "Cells of class_thresholds judge the weights of none once more" in page.text
+    assert "class_thresholds: nothing is trained." in page.text
 
 
 def test_one_seed(one_seed, tmp_path):
@@ -196,8 +246,9 @@ def test_browser_would_show_a_request_and_a_complaint(browse, tmp_path):
     assert "http://127.0.0.1:9/x.png" in asked
 
 
-def test_fits_a_phone_and_a_desktop_and_shows_all_images(browse, directory, page, tmp_path):
-    html = (directory / "index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("which", ["directory", "dialled"])
+def test_fits_a_phone_and_a_desktop_and_shows_all_images(browse, which, request, tmp_path):
+    html = (request.getfixturevalue(which) / "index.html").read_text(encoding="utf-8")
     (tmp_path / "measured.html").write_text(html.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
     (tmp_path / "wrapper.html").write_text(WRAPPER, encoding="utf-8")
     dom, _, _ = browse(tmp_path / "wrapper.html", "--dump-dom", "--virtual-time-budget=5000")
@@ -207,4 +258,4 @@ def test_fits_a_phone_and_a_desktop_and_shows_all_images(browse, directory, page
     assert [each["window"] for each in measured] == [375, 1280]
     for each in measured:
         assert each["page"] <= each["window"]
-        assert each["decoded"] == each["images"] == page.tags.count("img")
+        assert each["decoded"] == each["images"] == Page(html).tags.count("img")

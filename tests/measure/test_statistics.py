@@ -49,6 +49,13 @@ def test_equal_experiments_differ_by_nothing():
     assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
+def test_a_difference_that_is_constant_but_for_rounding_is_not_tested():
+    """The mean of three times 0.1 is not 0.1, which is no spread to test against."""
+    found = paired_difference(np.array([0.3, 0.3, 0.1 + 0.2]), np.zeros(3), 0.95)
+    assert found.mean == pytest.approx(0.3)
+    assert np.isnan(found.p)
+
+
 def test_holm_by_hand():
     """Sorted .01, .02, .04 times 3, 2, 1 is .03, .04, .04; an untested row counts as no test."""
     assert holm(np.array([0.04, np.nan, 0.01, 0.02])) == pytest.approx([0.04, np.nan, 0.03, 0.04], nan_ok=True)

@@ -7,8 +7,11 @@ import pytest
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
 
-NEEDED = {
-    ("losses", "compound"): {"terms": {"cross_entropy": 1.0, "sharp": {"kind": "focal", "gamma": 5.0, "weight": 0.5}}}
+CHAIN = {"kind": "chain", "of": ["class_weights", {"kind": "oversample", "power": 0.5}]}
+NEEDED = {  # plug-ins made of others, whose options may be kinds or mappings
+    ("losses", "compound"): {"terms": {"cross_entropy": 1.0, "sharp": {"kind": "focal", "gamma": 5.0, "weight": 0.5}}},
+    ("strategies", "chain"): {"of": CHAIN["of"]},
+    ("strategies", "two_phase"): {"first": "none", "then": CHAIN},
 }
 EVERY = [(folder, kind) for folder in ("losses", "strategies") for kind in plugins.kinds(folder)]
 WHERE = "params.yaml: axes.loss.x"
@@ -24,7 +27,7 @@ def test_every_file_but_base_is_a_plug_in():
     """Adding one is adding a file."""
     for folder in ("datasets", "losses", "strategies"):
         files = {path.stem for path in (plugins.ROOT / folder).glob("*.py")}
-        assert set(plugins.kinds(folder)) == files - {"__init__", "base", "base_overlap"}
+        assert set(plugins.kinds(folder)) == files - {"__init__", "base", "base_overlap", "base_digits"}
 
 
 @pytest.mark.parametrize("block", [None, {}])
@@ -74,6 +77,63 @@ def test_a_wrong_entry_is_one_sentence(key, block, sentence):
     assert len(found.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("block", "power"),
+    [("oversample", 1.0), ({"kind": "oversample"}, 1.0), ({"kind": "oversample", "power": 0.5}, 0.5)],
+)
+def test_an_entry_without_a_key_names_its_kind(block, power):
+    """The parts of a chain, for which the name alone is short for a mapping without options."""
+    made = plugins.build_unnamed("strategies", block, WHERE)
+    assert (made.kind, made.power) == ("oversample", power)
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        (None, "must be the name of a file in pipeline/strategies/ or a mapping with `kind`, not None."),
+        (
+            ["oversample"],
+            "must be the name of a file in pipeline/strategies/ or a mapping with `kind`, not ['oversample'].",
+        ),
+        (
+            {"power": 0.5},
+            "must be the name of a file in pipeline/strategies/ or a mapping with `kind`, not {'power': 0.5}.",
+        ),
+        ({}, "must be the name of a file in pipeline/strategies/ or a mapping with `kind`, not {}."),
+        ("oversampel", "no pipeline/strategies/oversampel.py. Did you mean 'oversample'? Known: "),
+        ({"kind": "oversampel"}, "no pipeline/strategies/oversampel.py. Did you mean 'oversample'? Known: "),
+        ("dice", "no pipeline/strategies/dice.py."),
+        ("", "no pipeline/strategies/.py."),
+    ],
+)
+def test_a_wrong_entry_without_a_key_is_one_sentence(block, sentence):
+    """It says where it stands and what may stand there."""
+    with pytest.raises(UserError) as error:
+        plugins.build_unnamed("strategies", block, "params.yaml: x.of.1")
+    assert str(error.value).startswith(f"params.yaml: x.of.1: {sentence}")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ({"kind": "oversample", "powr": 0.5}, "params.yaml: x.of.1.powr: unknown key. Did you mean 'power'?"),
+        ({"kind": 3}, "params.yaml: x.of.1.kind: must be the name of a file in pipeline/strategies/, not 3."),
+    ],
+)
+def test_a_mistake_inside_an_entry_without_a_key_is_found_there(block, sentence):
+    """By the key of the option."""
+    with pytest.raises(UserError) as error:
+        plugins.build_unnamed("strategies", block, "params.yaml: x.of.1")
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(("folder", "kind"), EVERY)
+def test_a_plug_in_knows_the_name_of_its_file(folder, kind):
+    """Whatever the key of its entry."""
+    assert plugins.build(folder, "row", {"kind": kind, **NEEDED.get((folder, kind), {})}, WHERE).kind == kind
+
+
 @pytest.mark.parametrize(("body", "count"), [("", 0), ("class A(Loss): ...\nclass B(Loss): ...\n", 2)])
 def test_a_file_holds_exactly_one_plug_in(tmp_path, monkeypatch, body, count):
     """Otherwise its name would not say which."""
@@ -107,8 +167,15 @@ def test_a_description_holds_the_kind_and_every_option(folder, kind):
     assert made.described().keys() == {"kind", *type(made).model_fields}
 
 
-def test_the_modules_of_a_compound_are_its_own_and_those_of_its_terms():
-    """Its results depend on the code of its terms."""
-    terms = NEEDED["losses", "compound"]
-    names = plugins.build("losses", "compound", terms, WHERE).modules()
-    assert names == ["pipeline.losses.compound", "pipeline.losses.cross_entropy", "pipeline.losses.focal"]
+@pytest.mark.parametrize(
+    ("folder", "kind", "names"),
+    [
+        ("losses", "compound", ["compound", "cross_entropy", "focal"]),
+        ("strategies", "chain", ["chain", "class_weights", "oversample"]),
+        ("strategies", "two_phase", ["two_phase", "none", "chain", "class_weights", "oversample"]),
+    ],
+)
+def test_the_modules_of_a_plug_in_are_its_own_and_those_of_its_parts(folder, kind, names):
+    """Its results depend on the code of its parts, and of their parts."""
+    made = plugins.build(folder, kind, NEEDED[folder, kind], WHERE)
+    assert made.modules() == [f"pipeline.{folder}.{name}" for name in names]

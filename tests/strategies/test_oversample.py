@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 
 def test_by_hand(build, statistics):
@@ -30,13 +31,23 @@ def test_images_of_one_class_each_give_every_class_the_same_share_of_draws(build
     np.testing.assert_allclose(weights @ (train.pixels > 0), 1 / 3)
 
 
-def test_weights_are_the_shares_of_draws(build, statistics):
-    """They sum to 1, and drawing by them shows the rare class in that share of draws: 1/2 instead of 1/10."""
+def test_images_are_drawn_in_proportion_to_their_weights(build, statistics, common):
+    """Chi-square of many draws; the rare class is in 10 of 19 instead of in one of ten."""
     train = statistics([8, 1], *[[9, 0]] * 9)
-    weights = build("oversample").image_weights(train)
-    assert weights.sum() == pytest.approx(1)
-    drawn = np.random.default_rng(0).choice(10, size=20_000, p=weights)
-    assert (drawn == 0).mean() == pytest.approx(10 / 19, abs=0.01)
+    strategy = build("oversample")
+    weights = strategy.image_weights(train)
+    assert weights[0] == pytest.approx(10 / 19)
+    drawn = strategy.draws(common(train, 20_000), train, 8, np.random.default_rng(0)).images
+    assert chisquare(np.bincount(drawn, minlength=10), 20_000 * weights).pvalue > 0.01
+
+
+def test_draws_are_independent(build, statistics, common):
+    """With replacement: an image follows itself as often as its weight says, unlike in shuffled passes."""
+    train = statistics([8, 1], [9, 0], [9, 0])
+    drawn = build("oversample").draws(common(train, 20_000), train, 8, np.random.default_rng(0)).images
+    expected = np.outer(*[build("oversample").image_weights(train)] * 2)
+    pairs = np.bincount(3 * drawn[::2] + drawn[1::2], minlength=9)
+    assert chisquare(pairs, 10_000 * expected.ravel()).pvalue > 0.01
 
 
 def test_number_of_pixels_does_not_matter(build, statistics):
@@ -66,3 +77,11 @@ def test_class_that_never_occurs_changes_nothing(build, statistics):
 def test_every_class_in_every_image_leaves_nothing_to_oversample(build, statistics):
     """Rare is an image, not a pixel: use class weights there."""
     np.testing.assert_allclose(build("oversample").image_weights(statistics([900, 1], [800, 2])), 1 / 2)
+
+
+def test_names_of_classes_and_order_of_images_do_not_matter(build, statistics):
+    """Permuting the images permutes their weights."""
+    images = np.array([[9, 0, 0], [8, 1, 0], [7, 1, 1], [9, 0, 0]])
+    weights = build("oversample").image_weights(statistics(*images))
+    np.testing.assert_allclose(build("oversample").image_weights(statistics(*images[:, [2, 0, 1]])), weights)
+    np.testing.assert_allclose(build("oversample").image_weights(statistics(*images[::-1])), weights[::-1])
