@@ -22,7 +22,7 @@ class Others(NamedTuple):
     offsets: np.ndarray
     """`c`: those of the others."""
     best: Tensor
-    """`n`: the largest sum of logit and offset among the others."""
+    """`n`: what the sum of logit and offset of the class must exceed to be the decision."""
     pair: Tensor
     """`n`: true class times c plus the class of the largest."""
 
@@ -60,7 +60,10 @@ class ValidationScore:
         index = int(moved[0])
         if not (self.others and self.others.index == index and _equal_but(index, offsets, self.others.offsets)):
             rest = [each for each in range(len(offsets)) if each != index]
-            self.others = Others(index, self.last, *self._decide(offsets, rest))
+            best, pair = self._decide(offsets, rest)
+            later = pair - self.row > index  # from which this class takes also equal sums, as argmax has it
+            best = best.where(~later, best.nextafter(best.new_tensor(-torch.inf)))
+            self.others = Others(index, self.last, best, pair)
         own = self.logits[index] + float(offsets[index])
         return self._mean_iou(torch.where(own > self.others.best, self.row + index, self.others.pair))
 
