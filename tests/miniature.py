@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,11 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
+
+
+def interruptible() -> None:
+    """For the start of a process: it obeys Ctrl-C also where a shell runs the tests in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Miniature:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.miniature import Miniature
+from tests.miniature import Miniature, interruptible
 
 pytestmark = pytest.mark.xdist_group("miniature b")
 
@@ -68,6 +68,7 @@ def test_an_interrupt_starts_no_other_cell(tmp_path):
         cwd=workspace.root,
         env={**os.environ, "PATH": path},
         start_new_session=True,
+        preexec_fn=interruptible,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -55,7 +55,7 @@ def test_it_is_cross_entropy_with_the_weights_of_the_strategy(build, batch):
     from pipeline.strategies.class_weights import ClassWeights
 
     pixels = np.array([[int(image < n) for n in TRAIN_IMAGES[:4]] for image in range(40)])
-    weights = ClassWeights(scheme="effective_number", beta=0.9).class_weights(ClassStatistics(pixels))
+    weights = ClassWeights(scheme="effective_number", beta=0.9).class_weights(ClassStatistics(pixels, pixels))
     loss = build("class_balanced", beta=0.9)(*batch)
     assert_close(loss, build("cross_entropy")(*batch, torch.from_numpy(weights)))
 

@@ -23,6 +23,7 @@ from pipeline.plumbing import transfer
 from pipeline.plumbing.archive import Archive
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.transfer import fetch
+from tests.miniature import interruptible
 
 ROOT = Path(__file__).parents[2]
 
@@ -281,7 +282,7 @@ def test_an_interrupted_process_is_continued_by_the_next(tmp_path, serve):
     program += "fetch(Archive.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     command = [sys.executable, "-c", program, archive.model_dump_json(), str(tmp_path)]
     part = tmp_path / "data.tar.gz.part"
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=interruptible) as process:
         while process.poll() is None and not (part.exists() and part.stat().st_size):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
