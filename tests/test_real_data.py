@@ -1,12 +1,18 @@
 """The whole graph on real images, fetched from a real server: few iterations, every stage."""
 
 import json
+import tarfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from tests.miniature import Miniature
+
+pytestmark = pytest.mark.xdist_group("real data")
 
 PETS = [
     ("images.tar.gz", "md5:3ee30527c2e7d117bf0dde008a68b0b3"),
@@ -20,43 +26,9 @@ def archives(address: str, files: list[tuple[str, str]]) -> list[dict[str, str]]
     return [{"url": f"{address}/{name}", "checksum": checksum} for name, checksum in files]
 
 
-def finished(workspace: Miniature, dataset: dict, losses: dict, strategies: dict) -> pd.DataFrame:
-    """The leaderboard of a workspace that compares these on one dataset."""
-    workspace.edit_params(axes__dataset=dataset, axes__loss=losses, axes__strategy=strategies, fit=FIT)
-    workspace.run("pipeline.run", "-j", "2")
-    assert workspace.status() == set()
-    return pd.read_csv(workspace.root / "results" / "leaderboard.csv")
-
-
-def test_oxford_pets_from_its_archives_to_a_leaderboard(tmp_path, real_archives):
-    workspace = Miniature.create(tmp_path / "work")
-    entry = {"image_size": 64, "archives": archives(f"{real_archives}/oxford_pets_3breeds", PETS)}
-    board = finished(
-        workspace, {"oxford_pets": entry}, {"cross_entropy": {}, "dice": {}}, {"none": {}, "class_weights": {}}
-    )
-    assert len(board) == 4
-    assert board["miou"].between(0.05, 1).all()
-    counts = pd.read_parquet(next((workspace.root / "results" / "counts").iterdir()))
-    assert counts["image"].nunique() == 298
-
-
-def test_camvid_at_a_size_that_no_encoder_divides(tmp_path, real_archives):
-    workspace = Miniature.create(tmp_path / "work")
-    entry = {"image_size": [90, 120], "archives": archives(f"{real_archives}/camvid_half", CAMVID)}
-    board = finished(workspace, {"camvid": entry}, {"cross_entropy": {}}, {"none": {}})
-    assert board["miou"].between(0, 1).all()
-    counts = pd.read_parquet(next((workspace.root / "results" / "counts").iterdir()))
-    assert counts["image"].nunique() == 233
-    masks = np.load(workspace.root / "data/prepared/camvid/test_masks.npy")
-    assert masks.shape == (233, 90, 120)
-    assert counts[["tp", "fn"]].sum().sum() == (masks != 255).sum(), "void is not judged"
-
-
-def test_a_folder_of_ones_own(tmp_path, real_data):
+def folder_of_cats(real_data: Path, root: Path) -> dict[str, Any]:
     """The pets again, as a person would keep them: images, and masks of class indices."""
-    import tarfile
-
-    folder = {kind: tmp_path / "mine" / kind for kind in ("images", "masks")}
+    folder = {kind: root / "mine" / kind for kind in ("images", "masks")}
     for place in folder.values():
         place.mkdir(parents=True)
     with (
@@ -68,9 +40,49 @@ def test_a_folder_of_ones_own(tmp_path, real_data):
             Image.open(images.extractfile(f"images/{name}.jpg")).convert("RGB").save(folder["images"] / f"{name}.jpg")
             trimap = np.array(Image.open(annotations.extractfile(f"annotations/trimaps/{name}.png")))
             Image.fromarray(np.choose(trimap - 1, [1, 0, 255]).astype(np.uint8)).save(folder["masks"] / f"{name}.png")
-    workspace = Miniature.create(tmp_path / "work")
     entry = {"kind": "folder", "images": "../mine/images", "masks": "../mine/masks", "classes": ["background", "cat"]}
-    board = finished(workspace, {"cats": {**entry, "image_size": 48}}, {"cross_entropy": {}}, {"none": {}})
-    assert board["dataset"].tolist() == ["cats"]
-    names = json.loads((workspace.root / "data/prepared/cats/names.json").read_text())
+    return {**entry, "image_size": 48}
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory, real_data, real_archives) -> Miniature:
+    """One benchmark of all three, run to its end."""
+    root = tmp_path_factory.mktemp("real")
+    workspace = Miniature.create(root / "work")
+    datasets = {
+        "oxford_pets": {"image_size": 64, "archives": archives(f"{real_archives}/oxford_pets_3breeds", PETS)},
+        "camvid": {"image_size": [90, 120], "archives": archives(f"{real_archives}/camvid_half", CAMVID)},
+        "cats": folder_of_cats(real_data, root),
+    }
+    strategies = {"none": {}, "rare_class_sampling": {}, "post_hoc_logit_adjustment": {}}
+    workspace.edit_params(axes__dataset=datasets, axes__loss={"cross_entropy": {}}, axes__strategy=strategies, fit=FIT)
+    workspace.run("pipeline.run", "-j", "2")
+    return workspace
+
+
+def counts(workspace: Miniature, dataset: str) -> pd.DataFrame:
+    return pd.read_parquet(workspace.root / f"results/counts/{dataset}-unet_tiny-cross_entropy-none-0.parquet")
+
+
+def test_all_come_from_their_archives_to_one_leaderboard(benchmark):
+    assert benchmark.status() == set()
+    board = pd.read_csv(benchmark.root / "results" / "leaderboard.csv")
+    assert board.groupby("dataset", sort=False).size().to_dict() == {"oxford_pets": 3, "camvid": 3, "cats": 3}
+    assert board["miou"].between(0, 1).all()
+
+
+def test_oxford_pets_has_its_official_test_split(benchmark):
+    assert counts(benchmark, "oxford_pets")["image"].nunique() == 298
+
+
+def test_camvid_at_a_size_that_no_encoder_divides(benchmark):
+    found = counts(benchmark, "camvid")
+    assert found["image"].nunique() == 233
+    masks = np.load(benchmark.root / "data/prepared/camvid/test_masks.npy")
+    assert masks.shape == (233, 90, 120)
+    assert found[["tp", "fn"]].sum().sum() == (masks != 255).sum(), "void is not judged"
+
+
+def test_a_folder_of_ones_own_is_split(benchmark):
+    names = json.loads((benchmark.root / "data/prepared/cats/names.json").read_text())
     assert {split: len(each) for split, each in names.items()} == {"train": 20, "val": 4, "test": 6}
