@@ -48,7 +48,7 @@ def make_plan() -> dict[str, Any]:
     _check_classes(built["loss"], built["dataset"])
     _check_phases(built["strategy"], fits)
     _check_report(params)
-    strategies, control = _strategy_plans(built["strategy"]), params.report.control.strategy
+    strategies = _strategy_plans(built["strategy"])
     return {
         **_dataset_plans(built["dataset"]),
         **{f"train/dataset/{name}": {"fit": fit.model_dump()} for name, fit in fits.items()},
@@ -58,10 +58,7 @@ def make_plan() -> dict[str, Any]:
         **{f"tune/{name}": tune for name, tune in tunes.items()},
         "train/code": {"code": code_digest(["pipeline.train"]), "versions": versions()},
         "evaluate": {**params.eval.model_dump(), "code": code_digest(["pipeline.evaluate"]), "versions": versions()},
-        "gradients": {
-            **_gradients_plan(params, built["loss"], models, fits),
-            "strategy": strategies[f"train/strategy/{control}"].get("weights_of", control),  # the one that has models
-        },
+        "gradients": _gradients_plan(params, built["loss"], models, fits, strategies),
         "report": {
             **params.report.model_dump(),
             "axes": {axis: list(entries) for axis, entries in params.axes.items()},
@@ -109,10 +106,15 @@ def _tune_of(params: Params, loss: str) -> dict[str, Any]:
 
 
 def _gradients_plan(
-    params: Params, losses: dict[str, Loss], models: dict[str, UNet], fits: dict[str, Fit]
+    params: Params,
+    losses: dict[str, Loss],
+    models: dict[str, UNet],
+    fits: dict[str, Fit],
+    strategies: dict[str, Any],
 ) -> dict[str, Any]:
     """All that the comparison of gradients depends on but data and trained models."""
     cross_entropy = plugins.build("losses", "cross_entropy", {}, "the reference of gradients")
+    control = params.report.control.strategy
     return {
         "losses": {name: _described(loss) for name, loss in losses.items()},
         "cross_entropy": _described(cross_entropy),
@@ -121,6 +123,7 @@ def _gradients_plan(
         "seed": int(next(iter(params.axes["seed"]))),
         "code": code_digest(["pipeline.gradients"]),
         "versions": versions(),
+        "strategy": strategies[f"train/strategy/{control}"].get("weights_of", control),  # the one that has models
     }
 
 

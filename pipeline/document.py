@@ -83,6 +83,7 @@ def page(folder: str) -> str:
 
 @cache
 def entries_of(folder: str) -> list[Entry]:
+    """What the page about a folder tells; also asked for by the page about another one."""
     return [entry(folder, kind) for kind in plugins.kinds(folder)]
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.measure.cell_figures import learning_curve, predictions
+from pipeline.measure.evidence import facts_of, source_of
 from pipeline.measure.metrics import METRICS
 from pipeline.measure.tables import CELL, EXPERIMENT
 from pipeline.plumbing.cells import Cell, combinations
@@ -44,7 +45,7 @@ def publish_dataset(
 ) -> None:
     """Make one experiment show the cells and summaries of its dataset, and nothing else as current."""
     runs = {run.data.tags[KEY]: run for run in store.runs(experiment) if KEY in run.data.tags}
-    trained = [cell for cell in combinations(plan["axes"]) if _trained(cell)]
+    trained = [cell for cell in combinations(plan["axes"]) if source_of(facts_of(cell))]
     scores = {Cell(*(row[axis] for axis in CELL)): _known(row, METRICS) for row in cells.to_dict("records")}
     current, ended = set(), {}
     for cell in tqdm([cell for cell in trained if cell in scores], unit="run", dynamic_ncols=True, disable=None):
@@ -65,7 +66,7 @@ def publish_cell(store: Store, experiment: str, runs: dict[str, Any], cell: Cell
     facts, origin = read_json(directory / "cell.json"), read_json(directory / "provenance.json")
     stored, decided = PREDICTIONS / f"{cell.name}.npz", COUNTS / f"{cell.name}.decision.json"
     shown = file_digest(stored) if stored.is_file() else None
-    decision, end = read_json(decided) if decided.is_file() else None, _trained(cell)["status"]
+    decision, end = read_json(decided) if decided.is_file() else None, source_of(facts)["status"]
     content = digest([facts, origin, scores, shown, decision, end, read_plan("publish")])
     key = facts["fingerprint"]
     run = _reusable(store, runs.get(key), content)
@@ -166,13 +167,6 @@ def add_files(store: Store, run: Any, cell: Cell, classes: list[str]) -> None:
             )
             predictions(images, truths, shown["masks"], classes).savefig(Path(folder, "predictions.png"))
         store.add_files(run, Path(folder))
-
-
-def _trained(cell: Cell) -> dict[str, Any] | None:
-    """What training recorded of the weights that a cell judges, its own or those it reuses; None if it did not yet."""
-    file = MODELS / cell.name / "cell.json"
-    facts = read_json(file) if file.is_file() else None
-    return _trained(Cell.parse(facts["weights_of"])) if facts and facts["status"] == "reused" else facts
 
 
 def _ended(cell: Cell) -> float:

@@ -1,7 +1,6 @@
 """What the files hold of each planned cell, as the report needs it; a file that is not there yet is no error."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,18 @@ Facts = Mapping[Cell, Mapping[str, Any] | None]
 
 def read_facts(axes: dict[str, list[str]]) -> dict[Cell, dict[str, Any] | None]:
     """What training recorded of each cell; None if it is not trained yet."""
-    return {cell: _facts(cell) for cell in combinations(axes)}
+    return {cell: facts_of(cell) for cell in combinations(axes)}
+
+
+def facts_of(cell: Cell) -> dict[str, Any] | None:
+    """What training recorded of a cell; None if it is not trained yet."""
+    file = MODELS / cell.name / "cell.json"
+    return read_json(file) if file.is_file() else None
+
+
+def source_of(known: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What is recorded of the cell whose weights a cell judges: the cell itself, unless it reuses those of another."""
+    return facts_of(Cell.parse(known["weights_of"])) if known and known["status"] == "reused" else known
 
 
 def read_meta(dataset: str) -> dict[str, Any]:
@@ -33,7 +43,7 @@ def trained(facts: Facts) -> dict[Cell, Mapping[str, Any]]:
 
 def judge(cell: Cell, known: Mapping[str, Any] | None) -> Judged:
     """State and counts of a cell. A reused cell is in the state of the one whose weights it judges once more."""
-    source = _source(known) if known and known["status"] == "reused" else known
+    source = source_of(known)
     if source is None:
         return Judged("missing", [], None)
     if source["status"] == "diverged":
@@ -95,13 +105,3 @@ def gallery(dataset: str, meta: dict[str, Any], facts: Facts) -> list[Shown]:
 def origins(facts: Facts) -> list[dict[str, Any]]:
     """provenance.json of each cell that was trained itself."""
     return [read_json(MODELS / cell.name / "provenance.json") for cell in trained(facts)]
-
-
-def _facts(cell: Cell) -> dict[str, Any] | None:
-    file: Path = MODELS / cell.name / "cell.json"
-    return read_json(file) if file.is_file() else None
-
-
-def _source(known: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is recorded of the cell whose weights a reused cell judges."""
-    return _facts(Cell.parse(known["weights_of"]))
