@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.datasets.base import Dataset
 from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.losses.base import Loss
-from pipeline.measure.metrics import METRICS
+from pipeline.measure.metrics.table import METRICS
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import combinations
 from pipeline.plumbing.dvcfile import check_dvcfile

@@ -22,8 +22,8 @@ from pipeline.learn.decision import ValidationScore, as_tensor
 from pipeline.learn.device import chosen_device
 from pipeline.learn.predict import on_device, predict
 from pipeline.learn.samples import open_split
-from pipeline.measure.counts import COUNTS as COLUMNS
-from pipeline.measure.counts import count
+from pipeline.measure.counts.region import COUNTS as COLUMNS
+from pipeline.measure.counts.region import count
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.errors import UserError, run_stage

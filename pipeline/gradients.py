@@ -29,7 +29,7 @@ from pipeline.learn.gradients import Gradients, gradients, ratio
 from pipeline.learn.samples import TrainSamples, batches, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, initial_model
-from pipeline.measure.gradient_tables import END, START, write_gradients
+from pipeline.measure.tables.gradients import END, START, write_gradients
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.errors import run_stage

@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets.base import SPLITS, Dataset, listed
-from pipeline.measure.sample_figure import draw_samples
+from pipeline.measure.figures.samples import draw_samples
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import digest, file_digest, whole, write_csv, write_json

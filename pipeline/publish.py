@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline.measure.cell_figures import learning_curve, predictions
 from pipeline.measure.evidence import facts_of, source_of
-from pipeline.measure.metrics import METRICS
-from pipeline.measure.tables import CELL, EXPERIMENT
+from pipeline.measure.figures.cell import learning_curve, predictions
+from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.tables.scores import CELL, EXPERIMENT
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import digest, file_digest, read_json

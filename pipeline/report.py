@@ -24,8 +24,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.decisions import decision_table
-from pipeline.measure.dial import dial_table, find_dials
 from pipeline.measure.evidence import (
     Facts,
     decisions,
@@ -39,15 +37,17 @@ from pipeline.measure.evidence import (
     searches,
     trained,
 )
-from pipeline.measure.factorial import factorial
-from pipeline.measure.gradient_tables import read_gradients
-from pipeline.measure.metrics import METRICS
-from pipeline.measure.page import write_page
-from pipeline.measure.rates import rate_table, trial_table, tuning_table
-from pipeline.measure.seen import seen_table
+from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.page.page import write_page
+from pipeline.measure.page.summary import leaderboard_text, missing, sentence
 from pipeline.measure.story import Story
-from pipeline.measure.summary import leaderboard_text, missing, sentence
-from pipeline.measure.tables import EXPERIMENT, cell_table, class_table, difference_table, leaderboard
+from pipeline.measure.tables.decisions import decision_table
+from pipeline.measure.tables.dial import dial_table, find_dials
+from pipeline.measure.tables.factorial import factorial
+from pipeline.measure.tables.gradients import read_gradients
+from pipeline.measure.tables.rates import rate_table, trial_table, tuning_table
+from pipeline.measure.tables.scores import EXPERIMENT, cell_table, class_table, difference_table, leaderboard
+from pipeline.measure.tables.seen import seen_table
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import whole, write_json, write_text
 from pipeline.plumbing.plan import GRADIENTS, read_plan

@@ -29,7 +29,7 @@ def test_a_finished_workspace_is_up_to_date(finished):
         ("pipeline/losses/dice.py", '"""Soft Dice loss.', '"""The soft loss of Dice.'),
         ("pipeline/train.py", "def main() -> None:\n", "def main() -> None:\n    # a comment\n"),
         ("pipeline/learn/fit.py", "    model.train()\n", "\n    model . train( )\n"),
-        ("pipeline/measure/metrics.py", "def dice(", "# a comment\ndef dice("),
+        ("pipeline/measure/metrics/table.py", "def dice(", "# a comment\ndef dice("),
         ("pipeline/plumbing/tracking.py", "PATIENCE = 20", "PATIENCE = 20  # patient"),
     ],
 )
@@ -42,12 +42,12 @@ def test_a_comment_docstring_or_format_runs_check_only(workspace, file, old, new
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("pipeline/measure/metrics.py", "return ratio(tp, tp + fp)", "return ratio(tp, fp + tp)"),
-        ("pipeline/measure/statistics.py", "values.std(ddof=1)", "np.std(values, ddof=1)"),
-        ("pipeline/measure/summary.py", '"# Leaderboard"', '"# The leaderboard"'),
-        ("pipeline/measure/gallery.py", "SMALL, LARGE = 1.15, 1.7", "SMALL, LARGE = 1.2, 1.7"),
-        ("pipeline/measure/page.html.j2", "<!doctype html>", "<!DOCTYPE html>"),
-        ("pipeline/measure/gradient_figures.py", "STRONGEST = 5", "STRONGEST = 6"),
+        ("pipeline/measure/metrics/table.py", "return ratio(tp, tp + fp)", "return ratio(tp, fp + tp)"),
+        ("pipeline/measure/statistics/estimates.py", "values.std(ddof=1)", "np.std(values, ddof=1)"),
+        ("pipeline/measure/page/summary.py", '"# Leaderboard"', '"# The leaderboard"'),
+        ("pipeline/measure/figures/gallery.py", "SMALL, LARGE = 1.15, 1.7", "SMALL, LARGE = 1.2, 1.7"),
+        ("pipeline/measure/page/page.html.j2", "<!doctype html>", "<!DOCTYPE html>"),
+        ("pipeline/measure/figures/gradients.py", "STRONGEST = 5", "STRONGEST = 6"),
     ],
 )
 def test_a_metric_statistic_figure_or_word_runs_the_report_and_after(workspace, file, old, new):
@@ -57,7 +57,9 @@ def test_a_metric_statistic_figure_or_word_runs_the_report_and_after(workspace, 
 
 def test_a_colour_or_a_citation_trains_nothing_again(workspace):
     """Both are in the code of `prepare`, whose arrays stay the same."""
-    workspace.edit("pipeline/measure/colours.py", "VOID = np.array([150, 150, 150]", "VOID = np.array([140, 150, 150]")
+    workspace.edit(
+        "pipeline/measure/figures/colours.py", "VOID = np.array([150, 150, 150]", "VOID = np.array([140, 150, 150]"
+    )
     workspace.edit("pipeline/datasets/digits.py", "JMLR 12, 2011", "JMLR 12 (2011)")
     assert "prepare@digits" in workspace.stale_after_check()
     assert "train@" not in workspace.dvc("repro", "prepare").stdout

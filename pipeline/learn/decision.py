@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.learn.predict import on_device, predict_logits
 from pipeline.learn.samples import open_split
-from pipeline.measure.counts import from_confusion, mean_iou
+from pipeline.measure.counts.region import from_confusion, mean_iou
 from pipeline.plumbing.labels import IGNORE
 
 

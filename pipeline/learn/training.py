@@ -18,7 +18,7 @@ from pipeline.learn.fit import Outcome, Validation, fit
 from pipeline.learn.predict import on_device, predict
 from pipeline.learn.samples import TrainSamples, batches, open_split, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
-from pipeline.measure.counts import count, iou, mean_iou
+from pipeline.measure.counts.region import count, iou, mean_iou
 from pipeline.plumbing.random_streams import small_seed, stream
 from pipeline.strategies.base import ClassStatistics, Draws, Strategy
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.measure.story import Shown
-from pipeline.measure.tables import Judged, counts_from_table
+from pipeline.measure.tables.scores import Judged, counts_from_table
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, TUNED

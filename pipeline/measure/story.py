@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.dial import Dial
-from pipeline.measure.factorial import Factorial
-from pipeline.measure.gradient_tables import GradientTables
+from pipeline.measure.tables.dial import Dial
+from pipeline.measure.tables.factorial import Factorial
+from pipeline.measure.tables.gradients import GradientTables
 from pipeline.plumbing.cells import Cell
 
 
@@ -26,7 +26,7 @@ class Shown(NamedTuple):
 
 
 class Story(NamedTuple):
-    """All that is known of the planned cells; the tables are described in `pipeline/measure/tables.py`."""
+    """All that is known of the planned cells; the tables are described in `pipeline/measure/tables/scores.py`."""
 
     primary: str
     """Name of the metric that sorts the leaderboard."""
@@ -44,7 +44,7 @@ class Story(NamedTuple):
     curves: pd.DataFrame
     """A row per cell and validation: axes, iteration, lr, train_loss, val_miou."""
     rates: pd.DataFrame
-    """A row per dataset, model and loss: the learning rate it was trained with; see `pipeline/measure/rates.py`."""
+    """A row per dataset, model and loss: the learning rate it was trained with; see `measure/tables/rates.py`."""
     trials: pd.DataFrame
     """A row per trial of the searches for learning rates."""
     tuning: pd.DataFrame
@@ -55,11 +55,11 @@ class Story(NamedTuple):
     """Strategies that train nothing, each with the strategy whose weights its cells judge once more."""
     dials: list[Dial]
     dial: pd.DataFrame
-    """A row per dial, position and experiment; see `pipeline/measure/dial.py`."""
+    """A row per dial, position and experiment; see `pipeline/measure/tables/dial.py`."""
     seen: pd.DataFrame
-    """A row per dataset, strategy and class: what training saw of it; see `pipeline/measure/seen.py`."""
+    """A row per dataset, strategy and class: what training saw of it; see `pipeline/measure/tables/seen.py`."""
     decisions: pd.DataFrame
-    """A row per experiment with a fitted decision and class; see `pipeline/measure/decisions.py`."""
+    """A row per experiment with a fitted decision and class; see `pipeline/measure/tables/decisions.py`."""
     gallery: list[Shown]
     origins: list[dict[str, Any]]
     """provenance.json of each trained cell."""

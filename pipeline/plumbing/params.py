@@ -23,7 +23,7 @@ class Report(Options):
 
     control: Control = Control()
     primary_metric: str = "miou"
-    """Sorts the leaderboard; any metric of `pipeline/measure/metrics.py`."""
+    """Sorts the leaderboard; any metric of `pipeline/measure/metrics/table.py`."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Of every interval."""
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import jaccard_score
 
 from pipeline.learn.decision import ValidationScore
-from pipeline.measure.counts import count, mean_iou
+from pipeline.measure.counts.region import count, mean_iou
 from pipeline.plumbing import plugins
 from pipeline.plumbing.labels import IGNORE
 from pipeline.strategies.base import ClassStatistics

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.measure.decisions import decision_table
-from pipeline.measure.dial import dial_table, find_dials
-from pipeline.measure.factorial import factorial
-from pipeline.measure.gradient_tables import COLUMNS, END, START, GradientTables
-from pipeline.measure.rates import rate_table, trial_table, tuning_table
-from pipeline.measure.seen import seen_table
 from pipeline.measure.story import Shown, Story
-from pipeline.measure.tables import Judged, cell_table, class_table, difference_table, leaderboard
+from pipeline.measure.tables.decisions import decision_table
+from pipeline.measure.tables.dial import dial_table, find_dials
+from pipeline.measure.tables.factorial import factorial
+from pipeline.measure.tables.gradients import COLUMNS, END, START, GradientTables
+from pipeline.measure.tables.rates import rate_table, trial_table, tuning_table
+from pipeline.measure.tables.scores import Judged, cell_table, class_table, difference_table, leaderboard
+from pipeline.measure.tables.seen import seen_table
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.labels import IGNORE
 
