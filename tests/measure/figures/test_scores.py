@@ -73,9 +73,9 @@ def test_strategies_have_styles_of_their_own(tell, sizes):
 
 @pytest.mark.parametrize("level", np.linspace(0, 1, 9))
 def test_ink_is_readable_on_every_grey(level):
-    ink = 0.0 if ink((level, level, level)) == "black" else 1.0
+    text = 0.0 if ink((level, level, level)) == "black" else 1.0
     luminance = level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
-    lighter, darker = max(luminance, ink), min(luminance, ink)
+    lighter, darker = max(luminance, text), min(luminance, text)
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5  # the contrast that WCAG 2 asks for
 
 
