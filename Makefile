@@ -1,13 +1,14 @@
 # make benchmark   a fresh clone to a finished leaderboard        make test   all tests
 # make ui          browse the runs in MLflow                      make lint   what CI checks first
 # make publish     rebuild MLflow from the files                  make setup  the environment alone
-# make docs        losses.md and strategies.md in docs/ from the docstrings
+# make docs        losses.md, strategies.md and metrics.md in docs/ from the code
 # make conformance the losses of other libraries under our tests  make bench-losses   speed beside theirs
+# make proof       the statistics on simulated benchmarks         make bench-metrics  speed of counting beside torchmetrics
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup benchmark ui publish docs conformance bench-losses lint test
+.PHONY: setup benchmark ui publish docs conformance bench-losses bench-metrics lint test proof
 
 setup: .venv/installed
 
@@ -35,6 +36,9 @@ conformance: .venv/peers
 bench-losses: .venv/peers
 	python -m pipeline.conformance.speed
 
+bench-metrics: setup
+	python -m pipeline.conformance.metrics_speed
+
 .venv/peers: requirements-peers.lock .venv/installed
 	python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
 	touch $@
@@ -45,3 +49,6 @@ lint: setup
 
 test: setup
 	python -m pytest -n auto --dist loadgroup
+
+proof: setup
+	python -m pytest -m slow -s

@@ -8,12 +8,12 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.base import Dataset
+from pipeline.datasets.base import Dataset, listed
 from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.losses.base import Loss
 from pipeline.measure.metrics.table import METRICS
 from pipeline.plumbing import plugins
-from pipeline.plumbing.cells import combinations
+from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.dvcfile import check_dvcfile
 from pipeline.plumbing.errors import UserError, did_you_mean, run_stage
 from pipeline.plumbing.files import whole, write_json
@@ -46,8 +46,10 @@ def make_plan() -> dict[str, Any]:
     tunes = {name: _tune_of(params, name) for name in built["loss"]}
     _check_class_weights(built["loss"], built["strategy"])
     _check_classes(built["loss"], built["dataset"])
+    _check_folds(built["dataset"], fits)
     _check_phases(built["strategy"], fits)
     _check_report(params)
+    _check_noise_floor(params, built["strategy"])
     strategies = _strategy_plans(built["strategy"])
     return {
         **_dataset_plans(built["dataset"]),
@@ -62,11 +64,15 @@ def make_plan() -> dict[str, Any]:
         "report": {
             **params.report.model_dump(),
             "axes": {axis: list(entries) for axis, entries in params.axes.items()},
-            "cells": len(combinations(params.axes)),
+            "cells": len(combinations(params.axes)) + len(_repeats(params)),
             "code": code_digest(["pipeline.report"]),
         },
         "publish": {"code": code_digest(["pipeline.publish", "pipeline.plumbing.tracking"])},
     }
+
+
+def _repeats(params: Params) -> list[Cell]:
+    return repeats(params.axes, params.report.control.model_dump(), params.report.noise_floor)
 
 
 def _build(params: Params, axis: str) -> dict[str, Any]:
@@ -180,6 +186,30 @@ def _check_classes(losses: dict[str, Loss], datasets: dict[str, Dataset]) -> Non
             )
 
 
+def _check_folds(datasets: dict[str, Dataset], fits: dict[str, Fit]) -> None:
+    """The folds of one dataset are different folds, judged and trained alike."""
+    first: dict[str, str] = {}
+    fold: dict[tuple[str, int], str] = {}
+    for name, dataset in datasets.items():
+        if dataset.fold_of is None:
+            continue
+        other = first.setdefault(dataset.fold_of, name)
+        twice = fold.setdefault((dataset.fold_of, dataset.fold), name)
+        if twice != name:
+            raise UserError(
+                f"{PARAMS}: axes.dataset.{name} and .{twice} are both fold {dataset.fold}. Number them 0, 1, 2, ..."
+            )
+        for key, differs in {
+            "spacing": dataset.spacing != datasets[other].spacing,
+            "unit": dataset.unit != datasets[other].unit,
+            "fit": fits[name] != fits[other],
+        }.items():
+            if differs:
+                raise UserError(
+                    f"{PARAMS}: axes.dataset.{name}.{key}: must be that of .{other}, another fold of the same dataset."
+                )
+
+
 def _check_phases(strategies: dict[str, Strategy], fits: dict[str, Fit]) -> None:
     """Every phase of a strategy has an iteration at least."""
     for (name, strategy), (data, fit) in itertools.product(strategies.items(), fits.items()):
@@ -198,6 +228,16 @@ def _check_report(params: Params) -> None:
     if params.report.primary_metric not in METRICS:
         known = did_you_mean(params.report.primary_metric, METRICS)
         raise UserError(f"{PARAMS}: report.primary_metric: no metric '{params.report.primary_metric}'. {known}")
+
+
+def _check_noise_floor(params: Params, strategies: dict[str, Strategy]) -> None:
+    """The control can be trained once more, with seeds of its own."""
+    seeds, where = params.report.noise_floor, f"{PARAMS}: report.noise_floor"
+    if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1 or str(seed) in params.axes["seed"]}):
+        raise UserError(f"{where}: seeds must differ from each other and from axes.seed; given twice: {listed(twice)}.")
+    control = params.report.control.strategy
+    if seeds and strategies[control].aspects == ("decisions",):
+        raise UserError(f"{where}: the control has strategy '{control}', which trains nothing to repeat. Set [].")
 
 
 if __name__ == "__main__":

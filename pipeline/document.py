@@ -1,13 +1,15 @@
-"""`make docs`: writes docs/losses.md and docs/strategies.md from the docstrings and options of the plug-ins.
+"""`make docs`: writes docs/losses.md and docs/strategies.md from the docstrings and options of the plug-ins, and
+docs/metrics.md from the table of metrics.
 
-A page is about the plug-ins of one folder: an entry in PAGES and a template `document.FOLDER.md.j2` beside this file;
-what the pages share is in `document.macros.md.j2`.
+A page about the plug-ins of one folder is an entry in PAGES and a template `document.FOLDER.md.j2` beside this file;
+what these pages share is in `document.macros.md.j2`.
 """
 
 import ast
 import inspect
 import itertools
 import json
+import math
 import re
 import sys
 from functools import cache
@@ -16,6 +18,8 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from pipeline.measure.metrics.base import Metric
+from pipeline.measure.metrics.table import AVERAGES, FAMILIES, METRICS
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import write_text
@@ -62,12 +66,23 @@ class Entry(NamedTuple):
 
 
 def main() -> None:
-    for folder in PAGES:
-        write_text(plugins.ROOT.parent / "docs" / f"{folder}.md", page(folder))
+    pages = {folder: page(folder) for folder in PAGES} | {"metrics": metrics_page()}
+    for name, text in pages.items():
+        write_text(plugins.ROOT.parent / "docs" / f"{name}.md", text)
 
 
 def page(folder: str) -> str:
     """The Markdown of the page about a folder."""
+    return _render(folder, entries=entries_of(folder), families=PAGES[folder])
+
+
+def metrics_page() -> str:
+    """The Markdown of the page about metrics."""
+    tables = {family: [metric_row(keys) for keys in _of_one_formula(family)] for family in FAMILIES}
+    return _render("metrics", families=FAMILIES, tables=tables, averages=AVERAGES)
+
+
+def _render(name: str, **variables: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # this is no HTML; the filters escape what Markdown would read as its own
@@ -77,8 +92,7 @@ def page(folder: str) -> str:
     )
     environment.filters |= {"prose": prose, "cell": cell, "paragraphs": paragraphs}
     environment.globals |= {"entries_of": entries_of}
-    template = environment.get_template(f"document.{folder}.md.j2")
-    return template.render(entries=entries_of(folder), families=PAGES[folder]).rstrip() + "\n"
+    return environment.get_template(f"document.{name}.md.j2").render(variables).rstrip() + "\n"
 
 
 @cache
@@ -128,6 +142,33 @@ def attribute_docstrings(cls: type) -> dict[str, str]:
     body = ast.parse(inspect.getsource(cls)).body[0].body
     pairs = [pair for pair in itertools.pairwise(body) if [*map(type, pair)] == [ast.AnnAssign, ast.Expr]]
     return {node.target.id: after.value.value for node, after in pairs}
+
+
+def _of_one_formula(family: str) -> list[list[str]]:
+    """The keys of a family, those together that are averages of the same score."""
+    keys = [key for key, metric in METRICS.items() if metric.family == family]
+    return [list(group) for _, group in itertools.groupby(keys, lambda key: METRICS[key].formula)]
+
+
+def metric_row(keys: list[str]) -> tuple[str, ...]:
+    """A row of the table of a family: its keys, title, formula, what it is a mean of, what an absent class does, range
+    and unit, and which direction is better."""
+    metric = METRICS[keys[0]]
+    return (
+        " ".join(f"`{key}`" for key in keys),
+        metric.title.removesuffix(AVERAGES["_image"].title.format("")),
+        metric.formula,
+        metric.averages if len(keys) == 1 else "by the end of the key",
+        metric.absent,
+        range_of(metric),
+        "higher" if metric.higher_is_better else "lower",
+    )
+
+
+def range_of(metric: Metric) -> str:
+    """`0 to 1`, or `0 or more, in seconds`."""
+    reach = f"{metric.low:g} or more" if math.isinf(metric.high) else f"{metric.low:g} to {metric.high:g}"
+    return f"{reach}, in {metric.unit}" if metric.unit else reach
 
 
 def yaml(value: Any) -> str:

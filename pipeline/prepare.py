@@ -4,33 +4,50 @@
 (n h w, uint8: class index or 255), and what strategies and the report need to know of them: `train_class_pixels.npy`
 and `train_class_components.npy` (n classes, int64: pixels, and 8-connected components, of each class in each image),
 `names.json`, `meta.json`, `about.json`, `class_frequencies.csv` and `samples.png`. Every statistic is of the train
-split alone, and of those of its images that the dataset's option `keep` leaves.
+split alone, and of those of its images that the dataset's option `keep` leaves. Of the test images there are also
+their groups and sizes and, where they were resized, their original masks (`pipeline/plumbing/prepared.py`).
 """
 
 import argparse
 import math
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base_statistics import (
+    COLUMNS,
+    channel_statistics,
+    class_frequencies,
+    count_classes,
+    count_components,
+)
 from pipeline.measure.figures.samples import draw_samples
-from pipeline.plumbing import plugins
+from pipeline.plumbing import plugins, prepared
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import digest, file_digest, whole, write_csv, write_json
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.plan import PREPARED, RAW, read_plan
 
-COLUMNS = ("class", "pixels", "pixel_frequency", "images", "image_frequency")
-LEVELS = np.arange(256) / 255  # the values of a uint8 channel in 0..1
+PROBES = 20  # original masks from which the room for all is estimated
+
+
+class Converted(NamedTuple):
+    """What is known of a sample beside its arrays."""
+
+    fault: str = ""
+    height: int = 0
+    width: int = 0
+    original: bytes = b""  # of a test mask that was resized: what it was before, encoded
 
 
 def main() -> None:
@@ -48,8 +65,8 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
     samples = find_samples(dataset, raw)
     out.mkdir(parents=True)
     check_space(out, dataset, samples)
-    faults = [fault for split in SPLITS for fault in convert(dataset, split, samples[split], out)]
-    if faults:
+    converted = {split: convert(dataset, split, samples[split], out) for split in SPLITS}
+    if faults := [each.fault for split in SPLITS for each in converted[split] if each.fault]:
         raise UserError(f"{raw}: {len(faults)} samples cannot be used:\n" + listed(faults, separator="\n"))
     for split in SPLITS:
         if (np.load(out / f"{split}_masks.npy", mmap_mode="r") == IGNORE).all():
@@ -64,7 +81,7 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
     frequencies = class_frequencies(dataset.classes, class_pixels)
     write_csv(out / "class_frequencies.csv", frequencies, COLUMNS)
     write_json(out / "names.json", names)
-    write_json(out / "about.json", {"license": dataset.license, "citation": dataset.citation})
+    write_about(dataset, samples["test"], converted["test"], out)
     statistics = {
         "pixel_frequency": [row["pixel_frequency"] for row in frequencies],
         "image_frequency": [row["image_frequency"] for row in frequencies],
@@ -78,7 +95,7 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
 
 def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
     """The samples of each split. Raises UserError for an empty split and for a sample that is in two places."""
-    samples = dataset.samples(raw)
+    samples = dataset.splits(raw)
     if empty := [split for split in SPLITS if not samples[split]]:
         raise UserError(f"{raw}: no samples in the split {listed(empty)}. Every split needs at least one.")
     names = [str(sample) for split in SPLITS for sample in samples[split]]
@@ -90,24 +107,37 @@ def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
 def check_space(out: Path, dataset: Dataset, samples: dict[str, list[Any]]) -> None:
     """Raise UserError if the arrays will not fit: a write to a mapped file on a full disk would kill the process."""
     copied = len(samples["train"]) if dataset.keep else 0  # `thin` writes train a second time, then removes the first
-    needed = (sum(map(len, samples.values())) + copied) * math.prod(dataset.size) * 4
+    arrays = (sum(map(len, samples.values())) + copied) * math.prod(dataset.size) * 4
+    needed = arrays + room_for_originals(dataset, samples["test"])
     free = shutil.disk_usage(out).free
     if needed > free:
         raise UserError(f"{out.parent}: needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Make room there.")
 
 
-def convert(dataset: Dataset, split: str, samples: list[Any], out: Path) -> list[str]:
-    """Write the images and masks of one split, and return what is wrong with samples that cannot be used."""
+def room_for_originals(dataset: Dataset, samples: Sequence[Any]) -> int:
+    """Bytes of the original masks of the test images, nearly: as large as some of them are on average."""
+    probes = samples[:: math.ceil(len(samples) / PROBES)]
+    found = 0
+    for sample in probes:
+        with suppress(OSError, ValueError):  # `convert` reads all and reports them together
+            found += len(original(dataset.load(sample)[1], dataset.size))
+    return found * len(samples) // len(probes)
+
+
+def convert(dataset: Dataset, split: str, samples: list[Any], out: Path) -> list[Converted]:
+    """Write the images and masks of one split, and return what else is known of its samples."""
     shape = (len(samples), *dataset.size)
     images = np.lib.format.open_memmap(out / f"{split}_images.npy", "w+", np.uint8, (*shape, 3))
     masks = np.lib.format.open_memmap(out / f"{split}_masks.npy", "w+", np.uint8, shape)
     with ThreadPoolExecutor() as pool:
-        faults = pool.map(partial(convert_sample, dataset), samples, images, masks)
+        converted = pool.map(partial(convert_sample, dataset, split == "test"), samples, images, masks)
         # disable=None: no bar where stderr is no terminal
-        return [fault for fault in tqdm(faults, split, len(samples), disable=None) if fault]
+        return list(tqdm(converted, split, len(samples), disable=None))
 
 
-def convert_sample(dataset: Dataset, sample: Any, image_out: np.ndarray, mask_out: np.ndarray) -> str | None:
+def convert_sample(
+    dataset: Dataset, keep_original: bool, sample: Any, image_out: np.ndarray, mask_out: np.ndarray
+) -> Converted:
     """Fill the two arrays with one sample at its new size, or return what is wrong with it."""
     try:
         image, mask = dataset.load(sample)
@@ -116,15 +146,30 @@ def convert_sample(dataset: Dataset, sample: Any, image_out: np.ndarray, mask_ou
         if unknown := set(np.unique(mask).tolist()) - {*range(len(dataset.classes)), IGNORE}:
             raise ValueError(f"mask values {listed(sorted(unknown))} are no class and not {IGNORE}.")
     except (OSError, ValueError) as error:
-        return f"{sample}: {error}"
+        return Converted(f"{sample}: {error}")
     image_out[:] = resized(image, mask_out.shape, Image.Resampling.BILINEAR)
     mask_out[:] = resized(mask, mask_out.shape, Image.Resampling.NEAREST)
-    return None
+    return Converted("", *mask.shape, original(mask, mask_out.shape) if keep_original else b"")
+
+
+def original(mask: np.ndarray, size: tuple[int, int]) -> bytes:
+    """A mask that is not of height and width `size`, encoded: small enough to hold those of a whole split."""
+    return prepared.encoded(mask) if mask.shape != size else b""
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int], method: Image.Resampling) -> np.ndarray:
     """`pixels` at height and width `size`; Pillow's bilinear averages over all pixels when it makes smaller."""
     return pixels if pixels.shape[:2] == size else np.asarray(Image.fromarray(pixels).resize(size[::-1], method))
+
+
+def write_about(dataset: Dataset, samples: Sequence[Any], converted: Sequence[Converted], out: Path) -> None:
+    """What training does not depend on: the origin of the dataset, and its test images as they were."""
+    facts = {"license": dataset.license, "citation": dataset.citation}
+    write_json(out / "about.json", facts | {"spacing": dataset.spacing, "unit": dataset.unit})
+    pairs = zip(samples, converted, strict=True)
+    images = [prepared.Original(str(one), dataset.group(one) or "", it.height, it.width) for one, it in pairs]
+    prepared.write_test_images(out, images)
+    prepared.write_original_masks(out, {place: it.original for place, it in enumerate(converted) if it.original})
 
 
 def thin(dataset: Dataset, samples: list[Any], out: Path) -> list[Any]:
@@ -142,48 +187,11 @@ def thin(dataset: Dataset, samples: list[Any], out: Path) -> list[Any]:
     return [samples[row] for row in rows]
 
 
-def count_classes(masks: np.ndarray, classes: int) -> np.ndarray:
-    """Pixels of each class in each mask, `n classes`; ignored pixels are not counted."""
-    return np.stack([np.bincount(mask.ravel(), minlength=IGNORE + 1)[:classes] for mask in masks])
-
-
-def count_components(masks: np.ndarray, class_pixels: np.ndarray) -> np.ndarray:
-    """8-connected components of each class in each mask, `n classes`; `class_pixels` says where there are any."""
-    components = np.zeros_like(class_pixels)
-    for image, index in np.argwhere(class_pixels):
-        held = (masks[image] == index).view(np.uint8)
-        components[image, index] = cv2.connectedComponents(held, connectivity=8)[0] - 1  # one is the rest
-    return components
-
-
-def class_frequencies(classes: list[str], class_pixels: np.ndarray) -> list[dict[str, Any]]:
-    """A row for each class, as in `class_frequencies.csv`. Raises UserError if a class has no pixel."""
-    pixels, images = class_pixels.sum(0), (class_pixels > 0).sum(0)
-    if absent := [name for name, count in zip(classes, pixels, strict=True) if count == 0]:
-        raise UserError(
-            f"no pixel of the train split is of class {listed(absent)}, which therefore cannot be learned. "
-            "Check the values in the masks, remove the class, split so that train has some of it, or raise the shares "
-            "under `keep`, if you give any."
-        )
-    shares = pixels / pixels.sum(), images / len(class_pixels)
-    columns = (classes, pixels.tolist(), shares[0].tolist(), images.tolist(), shares[1].tolist())
-    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def channel_statistics(images: np.ndarray) -> dict[str, list[float]]:
-    """Mean and standard deviation of each channel in 0..1, from exact counts of its 256 levels."""
-    counts = sum(np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)]) for image in images)
-    shares = counts / counts.sum(1, keepdims=True)
-    mean = shares @ LEVELS
-    variance = (shares * (LEVELS - mean[:, None]) ** 2).sum(1)
-    std = np.maximum(np.sqrt(variance), LEVELS[1])  # a channel may be constant
-    return {"mean": mean.tolist(), "std": std.tolist()}
-
-
 def describe(dataset: Dataset, names: dict[str, list[str]], out: Path) -> dict[str, Any]:
     """What `meta.json` says of the whole dataset; the digest is one of all arrays and class names."""
     arrays = {path.name: file_digest(path) for path in out.glob("*.npy")}
-    return {
+    folds = {"folds": dataset.folds, "fold": dataset.fold, "fold_of": dataset.fold_of} if dataset.folds else {}
+    return folds | {
         "classes": dataset.classes,
         "image_size": list(dataset.size),
         "ignore_index": IGNORE,

@@ -9,17 +9,19 @@ deleted it brings everything back: `make publish`.
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline.measure.evidence import facts_of, source_of
+from pipeline.measure.evidence import facts_of, read_meta, source_of
 from pipeline.measure.figures.cell import learning_curve, predictions
 from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.pools import Pool, find_pools, pooled_cell
+from pipeline.measure.tables.gallery import stored_masks
 from pipeline.measure.tables.scores import CELL, EXPERIMENT
-from pipeline.plumbing.cells import Cell, combinations
+from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import digest, file_digest, read_json
 from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, TUNED, options_of, read_plan
@@ -29,63 +31,94 @@ RESULTS = Path("results")
 
 
 def main() -> None:
-    plan = read_plan("report")
-    cells, board = (_table(RESULTS / f"{name}.csv") for name in ("cells", "leaderboard"))
+    plan, shown = read_plan("report"), Shown.read()
+    pools = find_pools({name: read_meta(name) for name in plan["axes"]["dataset"]})
     with failures_explained():
         store = Store()
-        for dataset in plan["axes"]["dataset"]:
-            experiment = store.experiment(dataset, note=_note(dataset, plan["primary_metric"]))
-            of_dataset = (table[table["dataset"] == dataset] for table in (cells, board))
-            publish_dataset(store, experiment, plan, *of_dataset)
+        for pool in pools:
+            for entry in pool.entries:
+                note = _note(entry, plan["primary_metric"])
+                publish_dataset(store, store.experiment(entry, note=note), plan, pool, entry, shown)
     print(f"MLflow at {tracking_uri()} shows what results/ says.")
 
 
-def publish_dataset(
-    store: Store, experiment: str, plan: dict[str, Any], cells: pd.DataFrame, board: pd.DataFrame
-) -> None:
-    """Make one experiment show the cells and summaries of its dataset, and nothing else as current."""
+class Shown(NamedTuple):
+    """What the report says, as it stands in `results/`."""
+
+    scores: dict[tuple[str, ...], dict[str, float]]
+    """Metrics by the names of a cell in the report."""
+    board: pd.DataFrame
+    gallery: dict[str, list[int]]
+    """Places of the images of the gallery among the test images, by dataset."""
+
+    @classmethod
+    def read(cls) -> Self:
+        cells, board, gallery = (_table(RESULTS / f"{name}.csv") for name in ("cells", "leaderboard", "tables/gallery"))
+        scores = {tuple(row[axis] for axis in CELL): _known(row, METRICS) for row in cells.to_dict("records")}
+        return cls(scores, board, {name: rows["image"].tolist() for name, rows in gallery.groupby("dataset")})
+
+
+def publish_dataset(store: Store, experiment: str, plan: dict[str, Any], pool: Pool, entry: str, shown: Shown) -> None:
+    """Make one experiment show the cells and summaries of its dataset, and nothing else as current.
+
+    Of folds that are reported together, each has an experiment for its cells; the summaries stand in that of the first.
+    """
     runs = {run.data.tags[KEY]: run for run in store.runs(experiment) if KEY in run.data.tags}
-    trained = [cell for cell in combinations(plan["axes"]) if source_of(facts_of(cell))]
-    scores = {Cell(*(row[axis] for axis in CELL)): _known(row, METRICS) for row in cells.to_dict("records")}
+    again = repeats(plan["axes"], plan["control"], plan["noise_floor"])
+    planned = [cell for cell in [*combinations(plan["axes"]), *again] if cell.dataset == entry]
+    names = {cell: tuple(map(str, pooled_cell(cell, [pool]))) for cell in planned if source_of(facts_of(cell))}
     current, ended = set(), {}
-    for cell in tqdm([cell for cell in trained if cell in scores], unit="run", dynamic_ncols=True, disable=None):
-        current.add(publish_cell(store, experiment, runs, cell, scores[cell]))
-        ended[cell.experiment] = max(_ended(cell), ended.get(cell.experiment, 0))
-    for row in board.to_dict("records"):
-        if (names := tuple(row[axis] for axis in EXPERIMENT)) in ended:
-            current.add(publish_summary(store, experiment, runs, row, ended[names]))
-    for search in dict.fromkeys(cell.search for cell in scores):
+    for cell in tqdm(
+        [each for each in names if names[each] in shown.scores], unit="run", dynamic_ncols=True, disable=None
+    ):
+        kind = "repeat" if cell in again else "cell"
+        scores, images = shown.scores[names[cell]], shown.gallery.get(entry, [])
+        current.add(publish_cell(store, experiment, runs, cell, kind, scores, images))
+        ended[names[cell][:4]] = max(_ended(cell), ended.get(names[cell][:4], 0))
+    for row in shown.board.to_dict("records") if entry == pool.first else []:
+        if (experiment_names := tuple(row[axis] for axis in EXPERIMENT)) in ended:
+            current.add(publish_summary(store, experiment, runs, row, ended[experiment_names]))
+    for search in dict.fromkeys(cell.search for cell in planned):
         current |= {publish_trial(store, experiment, runs, search, file) for file in _trials(search)}
     for key in runs.keys() - current:
         store.describe(runs[key], {"state": "superseded"}, {})
 
 
-def publish_cell(store: Store, experiment: str, runs: dict[str, Any], cell: Cell, scores: dict[str, float]) -> str:
+def publish_cell(
+    store: Store,
+    experiment: str,
+    runs: dict[str, Any],
+    cell: Cell,
+    kind: str,
+    scores: dict[str, float],
+    images: list[int],
+) -> str:
     """Make or complete the run of a cell, and return its key. A run that shows these files already is left alone."""
     directory = MODELS / cell.name
     facts, origin = read_json(directory / "cell.json"), read_json(directory / "provenance.json")
-    stored, decided = PREDICTIONS / f"{cell.name}.npz", COUNTS / f"{cell.name}.decision.json"
-    shown = file_digest(stored) if stored.is_file() else None
-    decision, end = read_json(decided) if decided.is_file() else None, source_of(facts)["status"]
-    content = digest([facts, origin, scores, shown, decision, end, read_plan("publish")])
+    evaluated, stored = COUNTS / cell.name / "evaluation.json", PREDICTIONS / f"{cell.name}.npz"
+    decision = read_json(evaluated).get("decision") if evaluated.is_file() else None
+    images = images if stored.is_file() else []
+    digests, end = [file_digest(stored), images] if images else [], source_of(facts)["status"]
+    content = digest([facts, origin, kind, scores, digests, decision, end, read_plan("publish")])
     key = facts["fingerprint"]
     run = _reusable(store, runs.get(key), content)
     if run and run.data.tags.get("content") == content:
         store.describe(run, {"state": "current"}, {})
         return key
     run = run or store.start(experiment, cell.name, origin["started"])
-    tags = {**cell_tags(facts), "status": facts["status"], "git.commit": origin["git_commit"], "state": "current"}
-    store.describe(run, tags, cell_params(facts, origin))
+    tags = {**cell_tags(facts), "kind": kind, "status": facts["status"], "git.commit": origin["git_commit"]}
+    stage = {"cell": cell.stage, "repeat": f"repeat@{cell.name}"}[kind]
+    store.describe(run, tags | {"dvc.stage": stage, "state": "current"}, cell_params(facts, origin))
     ended = _ended(cell)
     last_step = facts["plan"]["dataset"]["fit"]["iterations"]
-    finals = {f"test/{name}": value for name, value in scores.items()}
-    finals |= {f"cost/{name}": value for name, value in _known(origin, ("seconds", "images_per_second")).items()}
+    finals = {f"{'cost' if METRICS[name].family == 'cost' else 'test'}/{name}": value for name, value in scores.items()}
     finals |= decision_metrics(facts, decision) if decision else {}
     last = [(name, value, last_step, ended) for name, value in finals.items()]
     store.complete(run, [*_curve(directory, facts["classes"], origin), *last])
     about = read_json(PREPARED / cell.dataset / "about.json")
     store.add_dataset(run, cell.dataset, facts["data_digest"], about["citation"])
-    add_files(store, run, cell, facts["classes"])
+    add_files(store, run, cell, facts["classes"], images)
     store.finish(run, ended, "FINISHED" if end == "finished" else "FAILED")
     store.describe(run, {"content": content}, {})  # last: an interrupted publication is done again
     return key
@@ -151,21 +184,20 @@ def decision_metrics(facts: dict[str, Any], decision: dict[str, Any]) -> dict[st
     return found | ({"val/miou": decision["val_miou"]} if facts["status"] == "reused" else {})
 
 
-def add_files(store: Store, run: Any, cell: Cell, classes: list[str]) -> None:
-    """Log the directory of the cell with its model, and pictures of the learning curve and of sample predictions."""
-    directory, stored = MODELS / cell.name, PREDICTIONS / f"{cell.name}.npz"
-    store.add_files(run, directory)
-    history = pd.read_csv(directory / "history.csv")
+def add_files(store: Store, run: Any, cell: Cell, classes: list[str], images: list[int]) -> None:
+    """Log the directory of the cell with its model, and pictures of the learning curve and of predicted test images."""
+    store.add_files(run, MODELS / cell.name)
+    history = pd.read_csv(MODELS / cell.name / "history.csv")
     with tempfile.TemporaryDirectory() as folder:
         if len(history):
             learning_curve(history).savefig(Path(folder, "learning_curve.png"))
-        shown = np.load(stored) if stored.is_file() else {"positions": []}
-        if len(shown["positions"]):
-            images, truths = (
-                np.load(PREPARED / cell.dataset / f"test_{kind}.npy", mmap_mode="r")[shown["positions"]]
+        if images:
+            pictures, truths = (
+                np.load(PREPARED / cell.dataset / f"test_{kind}.npy", mmap_mode="r")[images]
                 for kind in ("images", "masks")
             )
-            predictions(images, truths, shown["masks"], classes).savefig(Path(folder, "predictions.png"))
+            figure = predictions(pictures, truths, stored_masks(cell, images), classes)
+            figure.savefig(Path(folder, "predictions.png"))
         store.add_files(run, Path(folder))
 
 
@@ -184,7 +216,7 @@ def _reusable(store: Store, run: Any, content: str) -> Any:
 
 def _table(path: Path) -> pd.DataFrame:
     """A table of the report; names stay text, also such as 2024 or nan."""
-    return pd.read_csv(path, dtype=dict.fromkeys(EXPERIMENT, str), keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, dtype=dict.fromkeys(CELL, str), keep_default_na=False, na_values=[""])
 
 
 def _curve(directory: Path, classes: list[str], origin: dict[str, Any]) -> list[tuple[str, float, int, float]]:

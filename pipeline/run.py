@@ -39,7 +39,7 @@ def main() -> None:
     _dvc("repro", "--force", "--single-item", "check")
     _dvc("repro", "prepare")
     run_stages(stale("tune"), jobs)  # a search that fails makes its cells fail, which then are named
-    cells = stale("train")
+    cells = stale("train") + stale("repeat")
     make_experiments(dict.fromkeys(Cell.parse(stage).dataset for stage in cells))
     failed = run_stages(cells, jobs)
     if failed:

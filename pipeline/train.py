@@ -90,7 +90,7 @@ def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
         model, criterion, outcome = run_training(task, device, report)
     learned = [] if criterion.learned is None else criterion.learned.tolist()
     facts |= result(outcome) | {"learned": learned, "seen_pixels": criterion.seen.tolist()}
-    origin = provenance(device, task.fit.iterations * task.fit.batch_size, clock, times)
+    origin = provenance(device, outcome.cost._asdict(), clock, times)
     with whole(MODELS / cell.name) as part:
         write(part, facts, [[*each[:-1], *each.val_iou] for each in outcome.history], origin)
         if outcome.chosen:

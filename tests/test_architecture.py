@@ -111,6 +111,7 @@ def test_every_library_that_is_imported_is_declared():
     names = {
         "PIL": "pillow",
         "ruamel": "ruamel.yaml",
+        "skimage": "scikit_image",
         "sklearn": "scikit_learn",
         "cv2": "albumentations",
         "urllib3": "requests",

@@ -33,7 +33,7 @@ MISTAKES = [
     ({"axes__strategy__oversampel": {}}, "axes.strategy.oversampel: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
     ({"axes__strategy__both": {"kind": "chain", "of": ["class_weights", "oversampel"]}}, "params.yaml: axes.strategy.both.of.1: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
     ({"axes__strategy__late": {"kind": "two_phase", "first": "none", "then": {"kind": "class_weights", "powr": 1}}}, "axes.strategy.late.then.powr: unknown key. Did you mean 'power'?"),
-    ({"axes__strategy": {"class_weights": {}, "post_hoc": {"kind": "post_hoc_logit_adjustment"}}, "report": {"control": {"strategy": "class_weights"}}}, "error: params.yaml: axes.strategy.post_hoc trains nothing but judges the trainings without a strategy once more, and there are none. Add the entry `none: {}`.\n"),
+    ({"axes__strategy": {"class_weights": {}, "post_hoc": {"kind": "post_hoc_logit_adjustment"}}, "report__control__strategy": "class_weights"}, "error: params.yaml: axes.strategy.post_hoc trains nothing but judges the trainings without a strategy once more, and there are none. Add the entry `none: {}`.\n"),
     ({"axes__dataset__digit": {}}, "axes.dataset.digit: no pipeline/datasets/digit.py. Did you mean 'digits'?"),
     ({"axes__dataset__digits__image_sise": 64}, "axes.dataset.digits.image_sise: unknown key. Did you mean 'image_size'?"),
     ({"axes__dataset__digits__fit": {"itrations": 5}}, "axes.dataset.digits.fit.itrations: unknown key. Did you mean 'iterations'?"),
@@ -45,8 +45,13 @@ MISTAKES = [
     ({"tune": {"lowest": 1e-3, "highest": 1e-2}}, "params.yaml: tune: 'highest' (0.01) must be at least 100 times 'lowest' (0.001)"),
     ({"axes__loss__dice": {"tune": "no"}}, "params.yaml: axes.loss.dice.tune: must be true or false, not 'no'."),
     ({"evel": {}}, "params.yaml: unknown key 'evel'. Did you mean 'eval'?"),
-    ({"report": {"control": {"loss": "cross_entrpy"}}}, "report.control.loss: no entry 'cross_entrpy' in axes.loss. Did you mean 'cross_entropy'?"),
-    ({"report": {"primary_metric": "miuo"}}, "report.primary_metric: no metric 'miuo'. Did you mean 'miou'?"),
+    ({"report__control__loss": "cross_entrpy"}, "report.control.loss: no entry 'cross_entrpy' in axes.loss. Did you mean 'cross_entropy'?"),
+    ({"report__primary_metric": "miuo"}, "report.primary_metric: no metric 'miuo'. Did you mean 'miou'?"),
+    ({"axes__dataset": {"a": {"kind": "digits", "folds": 5}, "b": {"kind": "digits", "folds": 5}}}, "params.yaml: axes.dataset.b and .a are both fold 0. Number them 0, 1, 2, ..."),
+    ({"axes__dataset": {"a": {"kind": "digits", "folds": 5}, "b": {"kind": "digits", "folds": 5, "fold": 1, "fit": {"lr": 0.1}}}}, "params.yaml: axes.dataset.b.fit: must be that of .a, another fold of the same dataset."),
+    ({"axes__dataset": {"a": {"kind": "digits", "folds": 5}, "b": {"kind": "digits", "folds": 5, "fold": 1, "unit": "mm"}}}, "params.yaml: axes.dataset.b.unit: must be that of .a, another fold of the same dataset."),
+    ({"report__noise_floor": [5, 0, 5]}, "params.yaml: report.noise_floor: seeds must differ from each other and from axes.seed; given twice: 0, 5."),
+    ({"axes__strategy": {"none": {}, "post_hoc": {"kind": "post_hoc_logit_adjustment"}}, "report__control__strategy": "post_hoc", "report__noise_floor": [5]}, "params.yaml: report.noise_floor: the control has strategy 'post_hoc', which trains nothing to repeat. Set []."),
 ]  # fmt: skip
 
 
@@ -78,7 +83,7 @@ def test_a_mistake_in_params_stops_the_benchmark_with_one_sentence(unsaved, chan
         (
             "loss: ${axes.loss}",
             "loss: ${axes.los}",
-            "stages.tune.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
+            "stages.tune.matrix.loss: must be ${axes.loss} or ['${report.control.loss}'], not '${axes.los}'.",
         ),
     ],
 )
@@ -178,7 +183,7 @@ def test_what_acts_on_decisions_alone_takes_over_the_trainings_of_the_control(un
     unsaved.edit_params(
         axes__loss={"cross_entropy": {}, "class_balanced": {}},
         axes__strategy=strategies,
-        report={"control": {"strategy": "plain"}},
+        report__control__strategy="plain",
     )
     unsaved.run("pipeline.check")
     folder = unsaved.root / "data" / "plan" / "train" / "strategy"
@@ -193,7 +198,7 @@ def test_what_acts_on_decisions_alone_takes_over_the_trainings_of_the_control(un
 def test_gradients_are_those_of_models_that_the_control_has_trained(unsaved, control, trained):
     """A control that trains nothing has the models of another entry, and none of its own to be opened."""
     strategies = {"plain": {"kind": "none"}, "oversample": {}, "post_hoc": {"kind": "class_thresholds"}}
-    unsaved.edit_params(axes__strategy=strategies, report={"control": {"strategy": control}})
+    unsaved.edit_params(axes__strategy=strategies, report__control__strategy=control)
     unsaved.run("pipeline.check")
     assert json.loads((unsaved.root / "data" / "plan" / "gradients.json").read_text())["strategy"] == trained
 

@@ -1,4 +1,4 @@
-"""docs/losses.md and docs/strategies.md say what the code says, and render as they are meant."""
+"""The pages in docs/ that `make docs` writes say what the code says, and render as they are meant."""
 
 import re
 from functools import cache
@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from pipeline import check, document
+from pipeline.measure.metrics.table import AVERAGES, FAMILIES, METRICS
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
 from pipeline.strategies.base import Aspect
@@ -195,6 +196,54 @@ def test_compositions_on_the_page_can_be_pasted_into_params():
         found += [entry for block in blocks for entry in load(block).items()]
     built = [plugins.build("strategies", name, options, f"axes.strategy.{name}").kind for name, options in found]
     assert set(built) == {"none", *COMPOSED}
+
+
+def metric_tables():
+    """The text under the heading of each family on the page about metrics."""
+    parts = re.split(r"^## (.*)$", document.metrics_page(), flags=re.M)[1:]
+    return dict(zip(map(str.lower, parts[::2]), parts[1::2], strict=True))
+
+
+def test_the_committed_page_about_metrics_is_that_of_the_table():
+    committed = (plugins.ROOT.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert committed == document.metrics_page(), "docs/metrics.md is out of date: run `make docs`."
+
+
+def test_every_metric_stands_once_under_its_family_with_what_it_is():
+    """Read back from the rendered tables."""
+    tables, found = metric_tables(), []
+    assert list(tables) == list(FAMILIES)
+    for family, table in tables.items():
+        for keys, title, formula, averages, absent, reach, better in cells(table, columns=7):
+            for key in keys.split():
+                metric = METRICS[key]
+                assert (family, formula.split(), absent) == (
+                    metric.family,
+                    metric.formula.replace("`", "").split(),
+                    metric.absent,
+                )
+                assert metric.title.startswith(title)
+                assert averages == (metric.averages if keys == key else "by the end of the key")
+                assert float(reach.split()[0]) == metric.low
+                assert metric.unit in reach
+                assert better == ("higher" if metric.higher_is_better else "lower")
+                found.append(key)
+    assert sorted(found) == sorted(METRICS)
+
+
+def test_the_page_about_metrics_says_what_the_end_of_a_key_means():
+    rows = cells(document.metrics_page().partition("\n## ")[0], columns=3)
+    assert [row[0] for row in rows] == [suffix or "none" for suffix in AVERAGES]
+    assert [METRICS[f"miou{suffix}"].averages for suffix in AVERAGES] == [row[1] for row in rows]
+    assert METRICS["pixel_accuracy_worst"].averages == rows[-1][2]
+
+
+@pytest.mark.parametrize(
+    ("key", "reach"),
+    [("miou", "0 to 1"), ("mmcc", "-1 to 1"), ("nll", "0 or more, in nats"), ("loss_share", "0 to 1")],
+)
+def test_a_range_reads_as_a_person_would_write_it(key, reach):
+    assert document.range_of(METRICS[key]) == reach
 
 
 @pytest.mark.parametrize("docstring", ["A loss.", "A loss.\n\n    Family: nonsense."])

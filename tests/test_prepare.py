@@ -1,47 +1,21 @@
 import csv
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from pydantic import Field
 
 from pipeline import prepare
-from pipeline.datasets.base import SPLITS, Dataset
+from pipeline.datasets.base import SPLITS
+from pipeline.datasets.base_statistics import class_frequencies
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.labels import IGNORE
-
-IDENTITY = {"dataset": "toy", "kind": "toy"}
-
-
-class Toy(Dataset):
-    """Random images; what a test wants to be wrong about a sample stands in `load`."""
-
-    license = "none"
-    citation = "none"
-
-    classes: list[str] = ["ground", "common", "rare"]
-    counts: dict[str, int] = Field(default={"train": 12, "val": 3, "test": 5})
-    seeds: dict[str, int] = {"train": 0, "val": 1, "test": 2}
-
-    def samples(self, raw: Path) -> dict[str, list[Any]]:
-        return {split: [f"{split} {index}" for index in range(self.counts[split])] for split in SPLITS}
-
-    def load(self, sample: str) -> tuple[np.ndarray, np.ndarray]:
-        split, index = sample.split()
-        rng = np.random.default_rng([self.seeds[split], int(index)])
-        mask = rng.choice([0, 1, IGNORE], size=(40, 60), p=[0.7, 0.2, 0.1]).astype(np.uint8)
-        if int(index) % 5 == 0:
-            mask[:20, :20] = 2
-        return rng.integers(256, size=(40, 60, 3), dtype=np.uint8), mask
+from tests.toy_dataset import IDENTITY, Toy, Usage, faulty, prepared_toy
 
 
 @pytest.fixture
 def toy(tmp_path):
-    prepare.prepare(Toy(image_size=[20, 30]), IDENTITY, tmp_path, tmp_path / "toy")
-    return tmp_path / "toy"
+    return prepared_toy(tmp_path, "toy")
 
 
 def test_arrays_have_the_promised_forms(toy):
@@ -67,16 +41,6 @@ def test_statistics_are_those_of_the_train_arrays(toy):
     assert meta["std"] == pytest.approx(images.std((0, 1, 2)))
 
 
-def test_components_are_counted_across_corners_and_void_is_no_class():
-    """By hand: two squares that touch at a corner are one, one that stands apart is another."""
-    mask = np.full((6, 8), IGNORE, np.uint8)
-    mask[:2, :2] = mask[2:4, 2:4] = mask[5, 7] = 1
-    mask[0, 5] = 0
-    masks = np.stack([mask, np.full_like(mask, 2)])
-    found = prepare.count_components(masks, prepare.count_classes(masks, 4))
-    assert found.tolist() == [[1, 2, 0, 0], [0, 0, 1, 0]]
-
-
 def test_components_are_those_of_another_library(toy):
     """SciPy's labels, with the eight neighbours."""
     from scipy.ndimage import label
@@ -86,73 +50,6 @@ def test_components_are_those_of_another_library(toy):
     expected = [[label(mask == index, np.ones((3, 3)))[1] for index in range(3)] for mask in masks]
     assert found.tolist() == expected
     assert found.max() > 1
-
-
-def kept(tmp_path, name: str, **options: Any) -> Path:
-    """`Toy`, whose train images 0, 5 and 10 of 12 hold the class `rare`, prepared with some of them."""
-    out = tmp_path / name
-    prepare.prepare(Toy(image_size=[20, 30], **options), IDENTITY, tmp_path, out)
-    return out
-
-
-def test_keep_removes_train_images_and_nothing_else(toy, tmp_path):
-    """Of three images with the class one is kept; all others are what they were, in their order."""
-    thinned = kept(tmp_path, "thinned", keep={"rare": 0.3})
-    before, after = read_json(toy / "names.json"), read_json(thinned / "names.json")
-    gone = set(before["train"]) - set(after["train"])
-    assert len(gone) == 2
-    assert gone < {"train 0", "train 5", "train 10"}
-    rows = [place for place, name in enumerate(before["train"]) if name not in gone]
-    assert after == {**before, "train": [before["train"][row] for row in rows]}
-    for path in toy.glob("*.npy"):
-        whole, left = np.load(path), np.load(thinned / path.name)
-        assert left.dtype == whole.dtype
-        np.testing.assert_array_equal(left, whole[rows] if path.name.startswith("train") else whole)
-    assert sorted(path.name for path in thinned.iterdir()) == sorted(path.name for path in toy.iterdir())
-
-
-def test_statistics_are_of_what_is_kept(tmp_path):
-    """Also the mean and standard deviation, with which images are normalised."""
-    thinned = kept(tmp_path, "thinned", keep={"rare": 0.3})
-    meta = read_json(thinned / "meta.json")
-    images, masks = np.load(thinned / "train_images.npy") / 255, np.load(thinned / "train_masks.npy")
-    assert meta["counts"] == {"train": 10, "val": 3, "test": 5}
-    assert meta["image_frequency"] == [1, 1, 0.1]
-    assert meta["pixel_frequency"][2] == pytest.approx((masks == 2).sum() / (masks != IGNORE).sum())
-    assert meta["mean"] == pytest.approx(images.mean((0, 1, 2)))
-
-
-def test_to_keep_all_is_to_keep_every_byte(toy, tmp_path):
-    """So that a sweep of shares may begin at 1."""
-    same = kept(tmp_path, "same", keep={"rare": 1, "ground": 1.0})
-    for path in toy.iterdir():
-        assert path.read_bytes() == (same / path.name).read_bytes(), path.name
-
-
-def test_what_is_kept_is_decided_on_the_resized_masks(monkeypatch, tmp_path):
-    """One pixel of a class that is lost when the mask is made smaller does not cost its image."""
-
-    def speck(image, mask):
-        mask[0, 0] = 2
-        return image, mask
-
-    faulty(monkeypatch, {f"train {index}": speck for index in (1, 2, 3)})
-    names = read_json(kept(tmp_path, "thinned", keep={"rare": 0.3}) / "names.json")["train"]
-    assert {"train 1", "train 2", "train 3"} < set(names)
-
-
-def test_a_class_that_another_class_takes_away_is_refused(tmp_path):
-    """Every image holds `common`, and the one that is kept for it need not hold `rare`."""
-    shares = {"common": 0.01, "rare": 1.0}
-    with pytest.raises(UserError, match=r"no pixel of the train split is of class rare.*raise the shares under `keep`"):
-        kept(tmp_path, "thinned", keep=shares)
-
-
-def test_keep_that_leaves_nothing_is_refused(tmp_path):
-    """Each class keeps another image, which the other class gives up."""
-    shares = {"ground": 0.01, "common": 0.01}
-    with pytest.raises(UserError, match=r"keep: .* leaves none of the 12 train images"):
-        kept(tmp_path, "thinned", keep=shares)
 
 
 def test_meta_says_what_was_prepared(toy):
@@ -169,7 +66,7 @@ def test_the_table_of_frequencies(toy, capsys):
     assert [row["class"] for row in rows] == ["ground", "common", "rare"]
     assert sum(float(row["pixel_frequency"]) for row in rows) == pytest.approx(1)
     assert rows[2]["images"] == "3"
-    prepare.print_table(prepare.class_frequencies(["a", "b"], np.array([[3, 1], [4, 0]])), 0.25)
+    prepare.print_table(class_frequencies(["a", "b"], np.array([[3, 1], [4, 0]])), 0.25)
     assert capsys.readouterr().out.splitlines()[1:] == [
         "a           87.50%      100.00%",
         "b           12.50%       50.00%",
@@ -184,7 +81,8 @@ def test_val_and_test_have_no_share_in_what_training_sees(toy, tmp_path, split):
     changed = [
         path.name for path in toy.iterdir() if path.read_bytes() != (tmp_path / "poisoned" / path.name).read_bytes()
     ]
-    assert sorted(changed) == sorted(["meta.json", f"{split}_images.npy", f"{split}_masks.npy"])
+    originals = ["test_original_masks.zip"] if split == "test" else []
+    assert sorted(changed) == sorted(["meta.json", f"{split}_images.npy", f"{split}_masks.npy", *originals])
     before, after = read_json(toy / "meta.json"), read_json(tmp_path / "poisoned/meta.json")
     assert [key for key in before if before[key] != after[key]] == ["digest"]
 
@@ -206,19 +104,6 @@ def test_resizing_averages_images_and_picks_mask_values():
     assert np.abs(image.astype(int) - 100).max() <= 2
     mask = prepare.resized(checks, (4, 4), Image.Resampling.NEAREST)
     assert set(np.unique(mask)) <= {0, 200}
-
-
-def faulty(monkeypatch, faults):
-    """`Toy` whose `load` fails, or returns something else, for the samples named in `faults`."""
-    load = Toy.load
-
-    def failing(self, sample):
-        fault = faults.get(sample)
-        if isinstance(fault, Exception):
-            raise fault
-        return fault(*load(self, sample)) if fault else load(self, sample)
-
-    monkeypatch.setattr(Toy, "load", failing)
 
 
 def test_all_bad_samples_of_all_splits_are_reported_at_once(monkeypatch, tmp_path):
@@ -269,21 +154,26 @@ def test_a_class_without_a_train_pixel_is_refused(tmp_path):
 
 
 def test_a_full_disk_is_noticed_before_writing(monkeypatch, tmp_path):
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(1000))
     with pytest.raises(UserError, match=r"needs .* GB"):
         prepare.prepare(Toy(), IDENTITY, tmp_path, tmp_path / "toy")
 
 
-def test_room_is_needed_for_train_twice_where_it_is_thinned(monkeypatch, tmp_path):
-    """The old arrays are there until the new ones are whole: 32 instead of 20 samples of 20 x 30 pixels, 4 bytes each."""
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 20 * 20 * 30 * 4}))
-    samples = Toy().samples(tmp_path)
-    prepare.check_space(tmp_path, Toy(image_size=[20, 30]), samples)
-    with pytest.raises(UserError, match=r"needs .* GB"):
-        prepare.check_space(tmp_path, Toy(image_size=[20, 30], keep={"rare": 0.5}), samples)
+def test_meta_of_a_fold_says_which_fold_of_what(toy, tmp_path):
+    metas = [read_json(prepared_toy(tmp_path, f"fold {fold}", folds=4, fold=fold) / "meta.json") for fold in range(4)]
+    assert [(meta["folds"], meta["fold"]) for meta in metas] == [(4, fold) for fold in range(4)]
+    assert {meta["fold_of"] for meta in metas} == {Toy(image_size=[20, 30], folds=4).fold_of}
+    assert set(metas[0]) - set(read_json(toy / "meta.json")) == {"folds", "fold", "fold_of"}
 
 
-def test_a_constant_channel_can_be_normalised():
-    """A standard deviation of 0 would make every pixel NaN."""
-    found = prepare.channel_statistics(np.full((2, 4, 4, 3), 51, np.uint8))
-    assert found == {"mean": [0.2] * 3, "std": [1 / 255] * 3}
+def test_over_the_folds_every_image_is_tested_once(toy, tmp_path):
+    """By the names that are written, and by the bytes of the images."""
+    folds = [prepared_toy(tmp_path, f"fold {fold}", folds=4, fold=fold) for fold in range(4)]
+    names = [read_json(fold / "names.json") for fold in folds]
+    every = sorted(name for split in read_json(toy / "names.json").values() for name in split)
+    assert sorted(name for each in names for name in each["test"]) == every
+    tested = [image.tobytes() for fold in folds for image in np.load(fold / "test_images.npy")]
+    official = [image.tobytes() for split in SPLITS for image in np.load(toy / f"{split}_images.npy")]
+    assert sorted(tested) == sorted(official)
+    for each in names:
+        assert sorted(each["train"] + each["val"] + each["test"]) == every

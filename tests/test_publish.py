@@ -157,7 +157,7 @@ def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, publish
 
 
 def test_without_a_gallery_there_are_no_pictures_of_predictions(workspace):
-    workspace.edit_params(eval__gallery=0)
+    workspace.edit_params(report__gallery=0)
     workspace.dvc("repro")
     (run,) = [run for run in runs(workspace) if run["name"] == CELL]
     assert "predictions.png" not in run["files"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.measure.metrics.table import AVERAGES, FAMILIES, METRICS
 from pipeline.plumbing import plugins
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,20 @@ def test_its_leaderboard_is_that_of_the_shipped_run():
 @pytest.mark.parametrize("folder", ["datasets", "losses", "strategies"])
 def test_it_names_every_plug_in(folder):
     assert [kind for kind in plugins.kinds(folder) if f"`{kind}`" not in README] == []
+
+
+def test_it_names_every_metric_and_family():
+    """Of the averages of a score it names one and says what the end of a key means."""
+    legend = README.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (\w+) \| (.*) \|$", legend, re.M)[1:])
+    ends = [*filter(None, AVERAGES), "_scaled"]
+    assert list(rows) == list(FAMILIES)
+    assert [end for end in ends if f"`{end}`" not in legend] == []
+    for family, text in rows.items():
+        named = [key for key in re.findall(r"`(\w+)`", text) if key not in ends]
+        assert [key for key in named if key not in METRICS] == []
+        stems = {re.sub(f"({'|'.join(ends)})$", "", key) for key, metric in METRICS.items() if metric.family == family}
+        assert {re.sub(f"({'|'.join(ends)})$", "", key) for key in named} == stems
 
 
 def test_the_files_and_targets_that_it_names_exist():

@@ -102,21 +102,21 @@ def test_the_effect_of_a_strategy_is_the_difference_of_two_rows_of_the_leaderboa
     """With one seed there is nothing to test, and the files say so by an empty p."""
     results = finished.root / "results"
     board = pd.read_csv(results / "leaderboard.csv").set_index(["loss", "strategy"])["miou"]
-    effects = pd.read_csv(results / "strategy_effects.csv").set_index("loss")
+    effects = pd.read_csv(results / "tables" / "strategy_effects.csv").set_index("loss")
     for loss in ("cross_entropy", "dice"):
         expected = board[loss, "class_weights"] - board[loss, "none"]
         assert effects.loc[loss, "mean"] == pytest.approx(expected, abs=2e-6)
     assert effects["strategy"].tolist() == ["class_weights"] * 2
     assert effects["p"].isna().all()
-    main = pd.read_csv(results / "main_effects.csv").set_index(["factor", "level"])
+    main = pd.read_csv(results / "tables" / "main_effects.csv").set_index(["factor", "level"])
     assert main.loc[("strategy", "class_weights"), "mean"] == pytest.approx(effects["mean"].mean(), abs=2e-6)
-    assert pd.read_csv(results / "two_way.csv").empty
+    assert pd.read_csv(results / "tables" / "two_way.csv").empty
     assert "There is no two-way analysis: it needs two seeds" in (results / "report" / "index.html").read_text()
 
 
 def test_what_the_network_saw_is_the_train_split_where_no_strategy_moves_it(finished):
     """Shares of all classes sum to 1, and without a strategy they are near those of the train split."""
-    seen = pd.read_csv(finished.root / "results" / "seen.csv")
+    seen = pd.read_csv(finished.root / "results" / "tables" / "seen.csv")
     assert seen.groupby("strategy")["seen"].sum().tolist() == pytest.approx([1, 1], abs=1e-5)
     common = seen[(seen["strategy"] == "none") & (seen["class_name"] == "background")].iloc[0]
     assert common["seen"] == pytest.approx(common["train_share"], abs=0.1)

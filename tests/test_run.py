@@ -38,7 +38,7 @@ def test_a_plain_repro_then_has_nothing_to_do(parallel):
 
 def test_it_gives_the_results_of_one_cell_after_another(parallel, finished):
     workspace, _ = parallel
-    for file in ("leaderboard.csv", "cells.csv", "per_class.csv"):
+    for file in ("leaderboard.csv", "cells.csv", "tables/per_class.csv"):
         assert (workspace.root / "results" / file).read_bytes() == (finished.root / "results" / file).read_bytes()
 
 

@@ -94,7 +94,7 @@ def test_every_trial_is_a_run_in_mlflow_and_the_report_tells_of_the_search(searc
     assert {params["loss"]: float(params["fit.lr"]) for params in chosen} == rates
     for run in found:
         assert [step for step, *_ in run["history"]["val/miou"]] == [4]
-    table = pd.read_csv(searched.root / "results" / "tuning.csv")
+    table = pd.read_csv(searched.root / "results" / "tables" / "tuning.csv")
     assert table[["loss", "untuned", "strategy", "n"]].to_numpy().tolist() == [["dice", "dice_untuned", "none", 1]]
     page = (searched.root / "results" / "report" / "index.html").read_text()
     assert "<h3>Learning rates</h3>" in page

@@ -121,7 +121,7 @@ def page(costs: dict[Contender, list[Cost | None]], device: torch.device) -> str
         for each, measured in costs.items()
     ]
     head = HEAD.format(
-        made=f"{_hardware(device)}, Python {platform.python_version()}, with {versions}",
+        made=f"{hardware(device)}, Python {platform.python_version()}, with {versions}",
         overlap=OVERLAP_LIMIT,
         lovasz=LIMITS["lovasz_softmax"],
     )
@@ -157,7 +157,7 @@ def _target(each: Contender, costs: dict[Contender, list[Cost | None]]) -> str:
     return "missed: " + "; ".join(missed) if missed else "met" if judged else "none"
 
 
-def _hardware(device: torch.device) -> str:
+def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return f"one {torch.cuda.get_device_name(device)}"
     info = Path("/proc/cpuinfo")

@@ -1,24 +1,24 @@
 """What a dataset must say, and what all datasets share."""
 
 import math
-import struct
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.datasets.base_splits import divided, partition
 from pipeline.plumbing.archive import Archive
-from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.errors import did_you_mean
+from pipeline.plumbing.files import digest
 from pipeline.plumbing.plugins import Plugin
 from pipeline.plumbing.random_streams import stream
 from pipeline.plumbing.transfer import fetch
 from pipeline.plumbing.unpack import unpack
 
 SPLITS = ("train", "val", "test")
+NOT_OF_THE_SAMPLES = {"archives", "spacing", "unit"}  # options that change neither samples nor arrays
 
 
 class Dataset(Plugin):
@@ -26,9 +26,10 @@ class Dataset(Plugin):
 
     You must write `samples` and `load`, state `license` and `citation`, and have `classes`, the names of the classes
     in the order of their index in the masks, as a property or as an option. A dataset that is not made of archives
-    also overrides `download` and, if what it downloads can change, `source`. `prepare` does the rest: it resizes
-    to `image_size` (bilinear for images, nearest neighbour for masks), thins the train split as `keep` says, measures
-    class frequencies on it and stores plain arrays, so training and evaluation never know which dataset they work on.
+    also overrides `download` and, if what it downloads can change, `source`; one whose images are alike within a video
+    or a patient overrides `group`. `prepare` does the rest: it resizes to `image_size` (bilinear for images, nearest
+    neighbour for masks), thins the train split as `keep` says, measures class frequencies on it and stores plain
+    arrays, so training and evaluation never know which dataset they work on.
     """
 
     license: ClassVar[str]
@@ -43,6 +44,16 @@ class Dataset(Plugin):
     """Share of the train images holding a class that is kept, above 0 to 1, by class: `{bicyclist: 0.1}`. Val and test
     stay whole. An image goes if any of the classes gives it up; the images of a smaller share are among those of a
     larger one, and one image is kept of each class, unless another class gives it up."""
+    folds: int = Field(default=0, ge=0, le=20)
+    """0: the split described above. 3 to 20: cross-validation. All images of train, val and test are pooled and divided
+    into so many parts, the same for every `fold`; images of one group, such as a video, stay in one part. An entry
+    trains and tests one fold, so give as many entries that differ in `fold` alone: `presets/folds.yaml`."""
+    fold: int = Field(default=0, ge=0)
+    """With `folds`: the part that is the test split, from 0. The next one, cyclically, is val, all others are train."""
+    spacing: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field([1.0, 1.0], min_length=2, max_length=2)
+    """Height and width of a pixel of the original images, in `unit`: distances between outlines are given in it."""
+    unit: str = Field(default="px", min_length=1, max_length=12)
+    """Of `spacing`: `mm`, for example."""
 
     @field_validator("image_size")
     @classmethod
@@ -71,6 +82,27 @@ class Dataset(Plugin):
                 raise ValueError(f"keep: no class '{name}'. {did_you_mean(name, self.classes)}")
         return self
 
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> Self:
+        if self.folds in (1, 2):
+            raise ValueError(f"folds: {self.folds} leaves nothing to train on; give 3 to 20, or 0 for the usual split.")
+        if self.fold and not self.folds:
+            raise ValueError(f"fold: {self.fold} needs `folds`, the number of parts, 3 to 20; add it or remove `fold`.")
+        if self.folds and self.fold >= self.folds:
+            raise ValueError(f"fold: {self.fold} is none of {self.folds} folds, which are 0 to {self.folds - 1}.")
+        return self
+
+    @property
+    def fold_of(self) -> str | None:
+        """One digest for all folds of a cross-validation: of every option but `fold` that changes samples or arrays.
+
+        None without `folds`. Options at their default do not enter, so a new option leaves old results valid.
+        """
+        if not self.folds:
+            return None
+        shared = self.model_dump(mode="json", exclude={"fold", *NOT_OF_THE_SAMPLES}, exclude_defaults=True)
+        return digest({"kind": self.kind, **shared})
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels of the prepared images."""
@@ -93,6 +125,26 @@ class Dataset(Plugin):
         """
         raise NotImplementedError
 
+    def group(self, sample: Any) -> str | None:
+        """What a sample has in common with others that are alike, such as its video; None: it stands for itself.
+
+        Groups are never divided between folds, and intervals draw whole groups of test images.
+        """
+        return None
+
+    def strata(self, samples: Sequence[Any]) -> Sequence[Hashable]:
+        """Of each sample a kind, such as the rarest class in it, that every fold should have its share of."""
+        return [None] * len(samples)
+
+    def splits(self, raw: Path) -> dict[str, list[Any]]:
+        """The samples of each split: as `samples` has them or, with `folds`, those of this fold."""
+        samples = self.samples(raw)
+        if not self.folds:
+            return samples
+        pool = [sample for split in SPLITS for sample in samples[split]]
+        parts = partition([self.group(sample) for sample in pool], self.strata(pool), self.folds)
+        return {split: [pool[i] for i in indices] for split, indices in divided(parts, self.fold).items()}
+
     def load(self, sample: Any) -> tuple[np.ndarray, np.ndarray]:
         """One sample at its original size: RGB image `h w 3` and mask `h w` of class indices or IGNORE, both uint8.
 
@@ -111,89 +163,8 @@ class Dataset(Plugin):
         return np.flatnonzero(stays)
 
 
-class Pair(NamedTuple):
-    """A sample made of two files."""
-
-    name: str
-    image: Path
-    mask: Path
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image file of any 8-bit format as RGB `h w 3`; the content decides about the format, not the name.
-
-    Transparency is dropped. The EXIF orientation is not applied: masks are drawn on the pixels as stored.
-    """
-    with _opened(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"{path}: {image.mode} pixels have more than 8 bits; convert the image to 8 bits first.")
-        # Pillow wants the palette resolved before the transparency is dropped.
-        image = image.convert("RGBA") if image.has_transparency_data else image
-        return np.asarray(image.convert("RGB"))
-
-
-def read_mask(path: Path, codes: Mapping[int, int]) -> np.ndarray:
-    """A mask file `h w` with each stored value replaced as `codes` says: {value in the file: class index or IGNORE}.
-
-    Of a palette image the values are the indices. Raises ValueError if the file holds a value that is no code.
-    """
-    with _opened(path) as image:
-        stored = np.asarray(image)
-        if stored.ndim != 2 or stored.dtype.kind not in "bui":
-            raise ValueError(f"{path}: a mask has one channel of class indices, this file is {image.mode}.")
-    if unknown := sorted(set(np.unique(stored).tolist()) - set(codes)):
-        raise ValueError(f"{path}: holds the values {listed(unknown, 12)}; allowed are {listed(sorted(codes), 12)}.")
-    classes = np.zeros(max(codes) + 1, np.uint8)
-    classes[list(codes)] = list(codes.values())
-    return classes[stored.astype(np.intp)]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The Pillow image in a file, decoded. Raises ValueError, whatever Pillow raises for a damaged file."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-            yield image
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: not an image, or damaged from its first bytes.") from None
-    except (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or error}.") from error
-
-
 def listed(items: Iterable[Any], most: int = 50, separator: str = ", ") -> str:
     """`a, b, c, and 7 more`: names for a message, as many as a person reads."""
     items = list(items)
     rest = [f"and {len(items) - most} more"] if len(items) > most else []
     return separator.join([*map(str, items[:most]), *rest])
-
-
-def split_off(strata: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Split indices 0..n-1 at random into (rest, part), so that `share` of each stratum goes to the part.
-
-    Two indices are enough: a stratum of a single one, and the smallest strata where one side has fewer indices than
-    there are strata, join the largest one. Both results are sorted and never empty.
-    """
-    from sklearn.model_selection import train_test_split
-
-    n = len(strata)
-    if n < 2:
-        raise UserError(f"{n} samples cannot be split in two. Add samples, or make the other splits smaller.")
-    count = min(max(round(n * share), 1), n - 1)
-    sizes = Counter(strata).most_common()
-    kept = {stratum for stratum, size in sizes[: min(count, n - count)] if size > 1}
-    merged = [str(stratum if stratum in kept else sizes[0][0]) for stratum in strata]
-    rest, part = train_test_split(range(n), test_size=count, random_state=seed, stratify=merged)
-    return sorted(rest), sorted(part)
-
-
-def split_in_three(strata: Sequence[Hashable], val_share: float, test_share: float, seed: int) -> dict[str, list[int]]:
-    """Indices 0..n-1 for each of `SPLITS`, in the same proportions in each stratum as far as its size allows."""
-    rest, test = split_off(strata, test_share, seed)
-    train, val = split_off([strata[i] for i in rest], val_share / (1 - test_share), seed)
-    return {"train": [rest[i] for i in train], "val": [rest[i] for i in val], "test": test}

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.datasets.base import SPLITS, Dataset, Pair, listed, read_image, read_mask
+from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base_files import Pair, read_image, read_mask
 from pipeline.plumbing.archive import Archive
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.labels import IGNORE
@@ -21,7 +22,8 @@ class CamVid(Dataset):
     """CamVid as prepared for SegNet: 701 frames of five drives through Cambridge with every pixel labelled.
 
     Images and masks are PNG files of 480 x 360 pixels. Masks hold the class index; 11 is void and is ignored.
-    The frames are neighbours in videos, so the images of one drive are alike.
+    The frames are neighbours in videos, so the images of one drive are alike: the beginning of a file name up to `_`,
+    such as `0016E5`, is the video, and a group. There are four of them, so `folds` can be 3 or 4.
 
     Classes, with their share of the valid train pixels in percent:
 
@@ -66,6 +68,10 @@ class CamVid(Dataset):
         if not roots:
             raise UserError(f"{raw}: holds no directory CamVid, at the top or one level down. {REMEDY}")
         return {split: _pairs(roots[0], split) for split in SPLITS}
+
+    def group(self, sample: Pair) -> str:
+        """The video that a frame is from."""
+        return sample.name.partition("_")[0]
 
     def load(self, sample: Pair) -> tuple[np.ndarray, np.ndarray]:
         return read_image(sample.image), read_mask(sample.mask, CODES)

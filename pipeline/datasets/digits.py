@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -9,8 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.datasets.base import SPLITS, Dataset, split_in_three
+from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_digits import SIDES, Scene, Source, crop, cut, draw, mask_pixels, paste
+from pipeline.datasets.base_splits import split_in_three
 from pipeline.plumbing.random_streams import stream
 
 VAL_SHARE, TEST_SHARE = 0.15, 0.35  # of the handwritten digits and of the tiles
@@ -37,6 +39,11 @@ class Digits(Dataset):
 
     Splits: `train_images`, `val_images` and `test_images`. No handwritten digit and no part of a photograph is in two
     splits. Everything follows from `data_seed`, bit for bit.
+
+    With `folds`, these splits are drawn as ever, then their images are pooled and divided, so that each part has its
+    share of the images that hold a rare digit. What is said of train above holds for these images in the pool, no
+    longer for the train split of a fold. Handwriting and photographs recur in several parts, so scores are higher than
+    those on new handwriting: on this set, cross-validation is there to be tried out.
 
     By hand: nothing to fetch, scikit-learn holds the source.
     """
@@ -130,6 +137,10 @@ class Digits(Dataset):
 
         scale = 1.0 if self.rarest_pixels is None else self._fitted_scale(scenes("train", 1.0))
         return {split: scenes(split, scale) for split in SPLITS}
+
+    def strata(self, samples: Sequence[Scene]) -> list[int]:
+        """The rarest digit in each scene."""
+        return [max(digit.index for digit in scene.digits) for scene in samples]
 
     def load(self, sample: Scene) -> tuple[np.ndarray, np.ndarray]:
         """Draw a scene."""

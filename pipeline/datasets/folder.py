@@ -1,7 +1,7 @@
 """A person's own images and masks."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self
@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.datasets.base import SPLITS, Dataset, Pair, listed, read_image, read_mask, split_in_three
+from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base_files import Pair, read_image, read_mask
+from pipeline.datasets.base_splits import split_in_three
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import digest, file_digest, read_json, write_json
 from pipeline.plumbing.labels import IGNORE
@@ -30,8 +32,9 @@ class Folder(Dataset):
 
     Splits: `train`, `val` and `test`, if you give all three, are text files with the name of one image in each line,
     with or without suffix; images in no list are not used. Without them the images are split at random
-    by `split_seed`, where each split gets its share of the images that hold a rare class. Give lists if some images
-    are alike (frames of a video, slices of a patient): a random split would put neighbours into train and test.
+    by `split_seed`, where each split gets its share of the images that hold a rare class, and so does each part with
+    `folds`. Give lists, and no `folds`, if some images are alike (frames of a video, slices of a patient): a random
+    split would put neighbours into train and test.
 
     Paths are relative to the directory that holds `params.yaml`. Nothing is copied at download; a manifest with the
     checksum of each file is written, so a change of any file is noticed.
@@ -74,6 +77,8 @@ class Folder(Dataset):
             raise ValueError(f"ignore: {self.ignore} is the index of the class {self.classes[self.ignore]!r}.")
         if len(self.lists) not in (0, len(SPLITS)):
             raise ValueError("give all of the split lists train, val and test, or none.")
+        for option in ("val_share", "test_share", "split_seed"):
+            self.acts_only_with(option, "folds", 0)
         if self.val_share + self.test_share >= 1:
             raise ValueError("val_share and test_share must leave images to train on: their sum must be below 1.")
         return self
@@ -109,6 +114,13 @@ class Folder(Dataset):
         splits = splits or self._drawn_splits(list(pairs.values()))
         return {split: [pairs[name] for name in splits[split]] for split in SPLITS}
 
+    def strata(self, samples: Sequence[Pair]) -> list[int | None]:
+        """The rarest class that each image holds."""
+        with ThreadPoolExecutor() as pool:
+            held = list(pool.map(self._classes_in, samples))
+        images = Counter(index for classes in held for index in classes)
+        return [min(classes, key=lambda index: (images[index], index), default=None) for classes in held]
+
     def load(self, sample: Pair) -> tuple[np.ndarray, np.ndarray]:
         return read_image(sample.image), read_mask(sample.mask, self._codes)
 
@@ -135,12 +147,7 @@ class Folder(Dataset):
         return splits, faults
 
     def _drawn_splits(self, pairs: list[Pair]) -> dict[str, list[str]]:
-        """A random split in which the stratum of an image is the rarest class that it holds."""
-        with ThreadPoolExecutor() as pool:
-            held = list(pool.map(self._classes_in, pairs))
-        images = Counter(index for classes in held for index in classes)
-        strata = [min(classes, key=lambda index: (images[index], index), default=None) for classes in held]
-        drawn = split_in_three(strata, self.val_share, self.test_share, self.split_seed)
+        drawn = split_in_three(self.strata(pairs), self.val_share, self.test_share, self.split_seed)
         return {split: [pairs[i].name for i in drawn[split]] for split in SPLITS}
 
     def _classes_in(self, pair: Pair) -> set[int]:

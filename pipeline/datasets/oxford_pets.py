@@ -1,12 +1,15 @@
 """Oxford-IIIT Pet: cats and dogs of 37 breeds, each with a trimap."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.datasets.base import Dataset, Pair, listed, read_image, read_mask, split_off
+from pipeline.datasets.base import Dataset, listed
+from pipeline.datasets.base_files import Pair, read_image, read_mask
+from pipeline.datasets.base_splits import split_off
 from pipeline.plumbing.archive import Archive
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.labels import IGNORE
@@ -32,7 +35,8 @@ class OxfordPets(Dataset):
     - `trimap`: 0 background, 1 animal, 2 border
 
     Splits: the official 3669 test images; of the official 3680 trainval images `val_share` is the val split, drawn
-    with `split_seed` in equal shares from each breed, and the rest the train split.
+    with `split_seed` in equal shares from each breed, and the rest the train split. With `folds`, each part gets its
+    share of each breed of all 7349 images.
 
     Some files named .jpg are GIF or PNG with transparency; they are read by their content. Stray `.mat` and `._*`
     files in the archives are not used.
@@ -64,6 +68,12 @@ class OxfordPets(Dataset):
     split_seed: int = Field(default=0, ge=0)
     """Draws the val split."""
 
+    @model_validator(mode="after")
+    def _folds_replace_the_split(self) -> Self:
+        for option in ("val_share", "split_seed"):
+            self.acts_only_with(option, "folds", 0)
+        return self
+
     @property
     def classes(self) -> list[str]:
         return ["background", "animal", "border"][: len(set(CODES[self.task].values()) - {IGNORE})]
@@ -81,6 +91,10 @@ class OxfordPets(Dataset):
         if missing := [path.relative_to(raw) for path in files if not path.is_file()]:
             raise UserError(f"{raw}: {len(missing)} files of the split lists are missing: {listed(missing)}. {REMEDY}")
         return pairs
+
+    def strata(self, samples: Sequence[Pair]) -> list[str]:
+        """The breeds."""
+        return [sample.name.rpartition("_")[0] for sample in samples]
 
     def load(self, sample: Pair) -> tuple[np.ndarray, np.ndarray]:
         return read_image(sample.image), read_mask(sample.mask, CODES[self.task])

@@ -45,7 +45,9 @@ class ValidationScore:
             truth.append(target[valid].long())
         self.logits = torch.cat(logits, dim=1)
         """`c n`"""
-        self.row = torch.cat(truth) * len(self.logits)
+        self.truth = torch.cat(truth)
+        """`n`: true class."""
+        self.row = self.truth * len(self.logits)
         """`n`: where the row of the true class begins in a flat confusion matrix."""
         self.last: np.ndarray | None = None
         self.others: Others | None = None

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from pipeline.learn.schedule import lr_factor
 from pipeline.learn.settings import Fit
+from pipeline.learn.stopwatch import Stopwatch
 
 LOOK_EVERY = 20  # iterations between two looks at the loss: each look waits for the device
 
@@ -27,12 +28,21 @@ class Validation(NamedTuple):
     """Per class; NaN for a class neither predicted nor true."""
 
 
+class Cost(NamedTuple):
+    """What the training steps took, validations aside."""
+
+    seconds_per_iteration: float
+    loss_share: float
+    """Of these seconds: the loss and its gradient with respect to the logits."""
+
+
 class Outcome(NamedTuple):
     history: list[Validation]
     chosen: Validation | None
     """The validation whose weights the model now has; None if training diverged."""
     diverged_at: int | None
     """The iteration, counted from 1, at which the loss was first not a finite number."""
+    cost: Cost
 
 
 def fit(
@@ -57,11 +67,13 @@ def fit(
     losses = torch.zeros(settings.iterations, device=device)
     history: list[Validation] = []
     chosen, kept = None, {}
+    watch = Stopwatch(device)
 
     model.train()
     with tqdm(batches, unit="it", dynamic_ncols=True, disable=None) as bar:
         started = time.perf_counter()
         for step, batch in enumerate(bar):
+            watch.lap("waiting")
             lr = settings.lr * lr_factor(settings.schedule, settings.warmup, step, settings.iterations)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -69,18 +81,24 @@ def fit(
             images, *truth = (tensor.to(device, non_blocking=True) for tensor in batch)
             with autocast:
                 logits = model(images)
-            value = criterion(logits, *truth, iteration=step)  # in float32, by the contract of losses
+            watch.lap("network")
+            # Cut at the logits, so that the cost of the loss can be told apart; the gradients are the same.
+            cut = logits.detach().requires_grad_()
             optimizer.zero_grad()
+            value = criterion(cut, *truth, iteration=step)  # in float32, by the contract of losses
             scaler.scale(value).backward()
+            watch.lap("loss")
+            logits.backward(cut.grad)
             scaler.step(optimizer)
             scaler.update()
             losses[step] = value.detach()
+            watch.lap("network")
 
             done = step + 1
             if done % LOOK_EVERY == 0 or done in validate_at:
                 diverged_at = first_not_finite(losses[:done])
                 if diverged_at:
-                    return Outcome(history, None, diverged_at)
+                    return Outcome(history, None, diverged_at, cost_of(watch, done))
                 speed = done * settings.batch_size / (time.perf_counter() - started)
                 bar.set_postfix_str(f"loss {losses[step].item():.3f}, lr {lr:.1e}, {speed:.0f} images/s")
             if done in validate_at:
@@ -90,10 +108,19 @@ def fit(
                 if settings.checkpoint == "last" or chosen is None or history[-1].val_miou > chosen.val_miou:
                     chosen = history[-1]
                     kept = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+                watch.lap("validation")
     if not all(tensor.isfinite().all() for tensor in kept.values()):
-        return Outcome(history, None, settings.iterations)  # the step after the last look at the loss broke the weights
+        # The step after the last look at the loss broke the weights.
+        return Outcome(history, None, settings.iterations, cost_of(watch, settings.iterations))
     model.load_state_dict(kept)
-    return Outcome(history, chosen, None)
+    return Outcome(history, chosen, None, cost_of(watch, settings.iterations))
+
+
+def cost_of(watch: Stopwatch, iterations: int) -> Cost:
+    """What so many steps took, waiting for their batches included."""
+    seconds = watch.seconds()
+    total = seconds["waiting"] + seconds["network"] + seconds["loss"]
+    return Cost(total / iterations, seconds["loss"] / total)
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: Fit) -> torch.optim.Optimizer:

@@ -60,7 +60,7 @@ def run_trial(task: Task, device: torch.device) -> dict[str, Any]:
         times.append(time.time())
 
     _, _, outcome = run_training(task, device, report)
-    chosen, images = outcome.chosen, task.fit.iterations * task.fit.batch_size
+    chosen = outcome.chosen
     return {
         "lr": task.fit.lr,
         "val_miou": chosen and chosen.val_miou,
@@ -70,5 +70,5 @@ def run_trial(task: Task, device: torch.device) -> dict[str, Any]:
             {"iteration": each.iteration, "train_loss": each.train_loss, "val_miou": each.val_miou}
             for each in outcome.history
         ],
-        "provenance": provenance(device, images, started, times),
+        "provenance": provenance(device, outcome.cost._asdict(), started, times),
     }

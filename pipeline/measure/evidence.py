@@ -1,23 +1,22 @@
 """What the files hold of each planned cell, as the report needs it; a file that is not there yet is no error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pipeline.measure.story import Shown
-from pipeline.measure.tables.scores import Judged, counts_from_table
+from pipeline.measure.counts.store import Counts, read_counts
+from pipeline.measure.pools import Pool, pooled_cell
 from pipeline.plumbing.cells import Cell, combinations
 from pipeline.plumbing.files import read_json
-from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, TUNED
+from pipeline.plumbing.plan import COUNTS, MODELS, PREPARED, TUNED
 
 Facts = Mapping[Cell, Mapping[str, Any] | None]
 
 
-def read_facts(axes: dict[str, list[str]]) -> dict[Cell, dict[str, Any] | None]:
+def read_facts(cells: Iterable[Cell]) -> dict[Cell, dict[str, Any] | None]:
     """What training recorded of each cell; None if it is not trained yet."""
-    return {cell: facts_of(cell) for cell in combinations(axes)}
+    return {cell: facts_of(cell) for cell in cells}
 
 
 def facts_of(cell: Cell) -> dict[str, Any] | None:
@@ -41,17 +40,23 @@ def trained(facts: Facts) -> dict[Cell, Mapping[str, Any]]:
     return {cell: known for cell, known in facts.items() if known and known["status"] != "reused"}
 
 
-def judge(cell: Cell, known: Mapping[str, Any] | None) -> Judged:
-    """State and counts of a cell. A reused cell is in the state of the one whose weights it judges once more."""
+def state_of(cell: Cell, known: Mapping[str, Any] | None) -> str:
+    """`finished`, `diverged at iteration n` or `missing`. A reused cell is in the state of the one whose weights it
+    judges once more."""
     source = source_of(known)
-    if source is None:
-        return Judged("missing", [], None)
-    if source["status"] == "diverged":
-        return Judged(f"diverged at iteration {source['diverged_at']}", source["classes"], None)
-    file = COUNTS / f"{cell.name}.parquet"
-    if not file.is_file():
-        return Judged("missing", source["classes"], None)
-    return Judged("finished", source["classes"], counts_from_table(pd.read_parquet(file)))
+    if source and source["status"] == "diverged":
+        return f"diverged at iteration {source['diverged_at']}"
+    return "finished" if source and (COUNTS / cell.name).is_dir() else "missing"
+
+
+def counts_of(cell: Cell, known: Mapping[str, Any]) -> Counts:
+    """What is stored of a finished cell, with what its training cost, or that of the cell whose weights it judges."""
+    source = source_of(known)
+    origin = read_json(MODELS / Cell(**source["cell"]).name / "provenance.json")
+    per_iteration = origin["seconds_per_iteration"]
+    speed = source["plan"]["dataset"]["fit"]["batch_size"] / per_iteration
+    cost = {name: origin[name] for name in ("seconds", "seconds_per_iteration", "loss_share", "peak_memory")}
+    return read_counts(COUNTS / cell.name, cost | {"images_per_second": speed})
 
 
 def reused_strategies(facts: Facts) -> dict[str, str]:
@@ -60,12 +65,16 @@ def reused_strategies(facts: Facts) -> dict[str, str]:
     return {strategy: Cell.parse(known["weights_of"]).strategy for strategy, known in reused.items()}
 
 
-def learning_curves(facts: Facts) -> pd.DataFrame:
-    """A row per cell and validation: axes, iteration, lr, train_loss, val_miou."""
+def learning_curves(facts: Facts, pools: list[Pool]) -> pd.DataFrame:
+    """A row per cell, as the report names it, and validation: axes, iteration, lr, train_loss, val_miou."""
     columns = [*Cell._fields, "iteration", "lr", "train_loss", "val_miou"]
     histories = {cell: pd.read_csv(MODELS / cell.name / "history.csv") for cell in trained(facts)}
     # A history is empty if training diverged before its first validation.
-    curves = [history.assign(**cell._asdict())[columns] for cell, history in histories.items() if len(history)]
+    curves = [
+        history.assign(**pooled_cell(cell, pools)._asdict())[columns]
+        for cell, history in histories.items()
+        if len(history)
+    ]
     return pd.concat(curves) if curves else pd.DataFrame(columns=columns)
 
 
@@ -79,27 +88,9 @@ def searches(axes: dict[str, list[str]]) -> dict[tuple[str, ...], dict[str, Any]
 def decisions(facts: Facts) -> dict[Cell, dict[str, Any]]:
     """What `evaluate` fitted on the validation split for each cell with a decision: offsets, val_miou_before and
     val_miou."""
-    files = {cell: COUNTS / f"{cell.name}.decision.json" for cell in facts}
-    return {cell: read_json(file) for cell, file in files.items() if file.is_file()}
-
-
-def gallery(dataset: str, meta: dict[str, Any], facts: Facts) -> list[Shown]:
-    """The test images whose predictions were kept, with that of the first seed of each experiment that finished."""
-    images = np.load(PREPARED / dataset / "test_images.npy", mmap_mode="r")
-    masks = np.load(PREPARED / dataset / "test_masks.npy", mmap_mode="r")
-    names = read_json(PREPARED / dataset / "names.json")["test"]
-    shown, kept = set(), {}
-    for cell, known in facts.items():
-        file = PREDICTIONS / f"{cell.name}.npz"
-        if cell.dataset == dataset and known and file.is_file() and cell.experiment not in shown:
-            shown.add(cell.experiment)
-            with np.load(file) as stored:
-                for position, mask in zip(stored["positions"].tolist(), stored["masks"], strict=True):
-                    kept.setdefault(position, {})[cell] = mask
-    return [
-        Shown(dataset, names[at], np.array(images[at]), np.array(masks[at]), meta["classes"], predictions)
-        for at, predictions in kept.items()
-    ]
+    files = {cell: COUNTS / cell.name / "evaluation.json" for cell in facts}
+    found = {cell: read_json(file) for cell, file in files.items() if file.is_file()}
+    return {cell: each["decision"] for cell, each in found.items() if "decision" in each}
 
 
 def origins(facts: Facts) -> list[dict[str, Any]]:

@@ -39,10 +39,15 @@ class Cell(NamedTuple):
     @classmethod
     def parse(cls, name: str) -> Self:
         """The cell named by a directory or stage. Raises ValueError if it is not a cell's name."""
-        dataset, model, loss, strategy, seed = name.removeprefix("train@").split("-")
+        dataset, model, loss, strategy, seed = name.rpartition("@")[2].split("-")
         return cls(dataset, model, loss, strategy, int(seed))
 
 
 def combinations(axes: Mapping[str, Iterable[str]]) -> list[Cell]:
     """All cells of the axes, in the order of params.yaml."""
     return [Cell(*names, int(seed)) for *names, seed in itertools.product(*(axes[axis] for axis in AXES))]
+
+
+def repeats(axes: Mapping[str, Iterable[str]], control: Mapping[str, str], seeds: Iterable[int]) -> list[Cell]:
+    """The cells of the control with other seeds, which make the noise floor; stages `repeat@NAME`."""
+    return combinations({**axes, "loss": [control["loss"]], "strategy": [control["strategy"]], "seed": map(str, seeds)})

@@ -11,6 +11,11 @@ from pipeline.plumbing.errors import UserError, did_you_mean
 from pipeline.plumbing.options import Options
 
 CODE = Path(__file__).parents[1]
+REPEATED = {  # what the repeats of the control take instead of all entries
+    "loss": ["${report.control.loss}"],
+    "strategy": ["${report.control.strategy}"],
+    "seed": "${report.noise_floor}",
+}
 Paths = list[str | dict[str, Any]]  # each may carry flags
 
 
@@ -18,7 +23,7 @@ class Stage(Options):
     """The keys of a stage that this project uses, as https://dvc.org/doc/user-guide/project-structure names them."""
 
     cmd: str
-    matrix: dict[str, str] = {}
+    matrix: dict[str, str | list[str]] = {}
     deps: list[str] = []
     outs: Paths = []
     metrics: Paths = []
@@ -71,13 +76,14 @@ def _check_command(command: str, where: str) -> None:
         raise UserError(f"{where}: no module '{found[1]}'. {did_you_mean(found[1], known)}")
 
 
-def _check_matrix(matrix: dict[str, str], where: str) -> None:
-    """Axes take their values from `axes` of params.yaml, the first few of all five in the order that names cells."""
+def _check_matrix(matrix: dict[str, str | list[str]], where: str) -> None:
+    """Axes take their values from params.yaml, the first few of all five in the order that names cells."""
     for axis, values in matrix.items():
         if axis not in AXES:
             raise UserError(f"{where}: unknown axis '{axis}'. {did_you_mean(axis, AXES)}")
-        if values != f"${{axes.{axis}}}":
-            raise UserError(f"{where}.{axis}: must be ${{axes.{axis}}}, not {values!r}.")
+        allowed = [f"${{axes.{axis}}}", *([REPEATED[axis]] if axis in REPEATED else [])]
+        if values not in allowed:
+            raise UserError(f"{where}.{axis}: must be {' or '.join(map(str, allowed))}, not {values!r}.")
     if len(matrix) > 1 and tuple(matrix) != AXES[: len(matrix)]:
         raise UserError(f"{where}: cells are named by {', '.join(AXES)} in this order, not by {', '.join(matrix)}.")
 

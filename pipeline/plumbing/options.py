@@ -22,7 +22,11 @@ class Options(BaseModel):
         try:
             return cls.model_validate(block, context={"where": where})
         except ValidationError as invalid:
-            mistakes = [_sentence(cls, mistake, where) for mistake in invalid.errors()]
+            # A misspelt key is unknown and the right one missing: that is one mistake.
+            found = invalid.errors()
+            misspelt = any(mistake["type"] == "extra_forbidden" for mistake in found)
+            told = [mistake for mistake in found if not (misspelt and mistake["type"] == "missing")]
+            mistakes = [_sentence(cls, mistake, where) for mistake in told]
             raise UserError("\n".join(dict.fromkeys(mistakes))) from None
 
     def acts_only_with(self, option: str, other: str, value: Any) -> None:

@@ -1,7 +1,7 @@
 """params.yaml as typed objects."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 from ruamel.yaml import YAML, YAMLError
@@ -14,26 +14,38 @@ from pipeline.plumbing.options import Options
 class Control(Options):
     """The experiment that every claim is a difference from."""
 
-    loss: str = "cross_entropy"
-    strategy: str = "none"
+    loss: str
+    strategy: str
 
 
 class Report(Options):
     """The block `report`."""
 
-    control: Control = Control()
+    control: Control
     primary_metric: str = "miou"
     """Sorts the leaderboard; any metric of `pipeline/measure/metrics/table.py`."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Of every interval."""
+    interval: Literal["t", "percentile", "bca"] = "t"
+    """How intervals are made of the resamples; `docs/statistics.md` says how well each one covers."""
+    resamples: int = Field(default=10_000, ge=100, le=1_000_000)
+    """How often the test images are drawn anew."""
+    rope: float = Field(default=0.005, ge=0)
+    """Region of practical equivalence: a difference of the primary metric within +-rope does not matter."""
+    noise_floor: list[Annotated[int, Field(ge=0, lt=2**31)]]
+    """Seeds, none of those under `axes.seed`, with which the control is trained once more; dvc.yaml needs the key."""
+    gallery: int = Field(default=4, ge=0, le=20)
+    """Test images per dataset in the gallery: those on which the experiments differ most."""
 
 
 class Eval(Options):
     """The block `eval`."""
 
     batch_size: int = Field(default=32, ge=1)
-    gallery: int = Field(default=4, ge=0, le=20)
-    """Test images per dataset whose predictions are kept for the gallery of the report."""
+    size: Literal["prepared", "original"] = "prepared"
+    """At which size predictions are scored; at `original`, logits are enlarged to the size of the mask."""
+    tolerance: float = Field(default=2.0, gt=0)
+    """Distance up to which two surfaces agree, in the unit of the dataset's spacing."""
 
 
 class Params(NamedTuple):
@@ -49,7 +61,7 @@ class Params(NamedTuple):
 
 def read_params(path: Path) -> Params:
     """Read and check the outer form of `path`: its blocks, axes, names and seeds. Raises UserError."""
-    blocks = _mapping(_load(path), str(path), {"axes", "fit"}, {"tune", "eval", "report"})
+    blocks = _mapping(_load(path), str(path), {"axes", "fit", "report"}, {"tune", "eval"})
     axes = _mapping(blocks["axes"], f"{path}: axes", set(AXES), set())
     axes = {axis: _entries(axes[axis], axis, f"{path}: axes.{axis}") for axis in AXES}
     return Params(
@@ -57,7 +69,7 @@ def read_params(path: Path) -> Params:
         fit=_mapping(blocks["fit"], f"{path}: fit", set(), None),
         tune=_mapping(blocks.get("tune") or {}, f"{path}: tune", set(), None),
         eval=Eval.read(blocks.get("eval"), f"{path}: eval"),
-        report=Report.read(blocks.get("report"), f"{path}: report"),
+        report=Report.read(blocks["report"], f"{path}: report"),
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import resource
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +23,15 @@ def versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package).partition("+")[0] for package in PACKAGES}
 
 
-def provenance(device: Device, images: int, started: float, times: list[float]) -> dict[str, Any]:
-    """Where a training comes from and what it cost: it saw `images`, and was validated at the `times`."""
-    seconds = time.time() - started
+def provenance(device: Device, cost: dict[str, float], started: float, times: list[float]) -> dict[str, Any]:
+    """Where a training comes from and what it cost: its steps as in `cost`; it was validated at the `times`."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
         "started": started,
         "validated": times,
-        "seconds": seconds,
-        "images_per_second": images / seconds,
+        "seconds": time.time() - started,
+        **cost,
+        "peak_memory": _peak_memory(device),
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
         **_environment(),
@@ -38,8 +40,14 @@ def provenance(device: Device, images: int, started: float, times: list[float]) 
 
 def provenance_without_training(started: float) -> dict[str, Any]:
     """The same of what trained nothing, which is on no device."""
-    computed = dict.fromkeys(("images_per_second", "device", "threads"))
-    return {"started": started, "validated": [], "seconds": 0.0, **computed, **_environment()}
+    return {"started": started, "validated": [], "seconds": 0.0, "device": None, "threads": None, **_environment()}
+
+
+def _peak_memory(device: Device) -> int:
+    """Bytes: what tensors took on a GPU; on a CPU the whole process with its libraries."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _environment() -> dict[str, Any]:

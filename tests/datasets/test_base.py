@@ -1,39 +1,13 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
-from pipeline.datasets.base import SPLITS, Dataset, listed, read_image, read_mask, split_in_three, split_off
+from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.camvid import CamVid
+from pipeline.datasets.digits import Digits
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.labels import IGNORE
-
-
-@given(st.lists(st.integers(0, 4), min_size=3, max_size=60), st.floats(0.05, 0.9), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
-def test_a_split_is_a_partition_however_small_the_strata(strata, share, seed):
-    rest, part = split_off(strata, share, seed)
-    assert sorted(rest + part) == list(range(len(strata)))
-    assert rest
-    assert part
-
-
-def test_a_split_keeps_the_proportions_of_strata():
-    strata = ["common"] * 80 + ["rare"] * 20
-    splits = split_in_three(strata, 0.2, 0.4, seed=3)
-    rare = {split: sum(strata[i] == "rare" for i in splits[split]) for split in SPLITS}
-    assert {split: len(splits[split]) for split in SPLITS} == {"train": 40, "val": 20, "test": 40}
-    assert rare == {"train": 8, "val": 4, "test": 8}
-
-
-def test_a_split_depends_on_the_seed_alone():
-    assert split_off("aabbccddee" * 3, 0.3, 1) == split_off("aabbccddee" * 3, 0.3, 1)
-    assert split_off("aabbccddee" * 3, 0.3, 1) != split_off("aabbccddee" * 3, 0.3, 2)
-
-
-def test_a_single_sample_cannot_be_split():
-    with pytest.raises(UserError, match="1 samples cannot be split"):
-        split_off(["a"], 0.5, 0)
 
 
 class Three(Dataset):
@@ -92,75 +66,94 @@ def test_long_lists_end_with_the_number_left_out():
     assert listed(range(60), most=2) == "0, 1, and 58 more"
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "CMYK", "1"])
-def test_images_of_any_8_bit_mode_become_rgb(tmp_path, mode):
-    suffix = ".tif" if mode == "CMYK" else ".png"
-    Image.new("RGB", (4, 3), (255, 255, 255)).convert(mode).save(tmp_path / f"image{suffix}")
-    pixels = read_image(tmp_path / f"image{suffix}")
-    assert pixels.shape == (3, 4, 3)
-    assert pixels.min() == 255
+class Videos(Dataset):
+    """Frames of six videos, four each; the last two frames of a video hold the rare class."""
+
+    classes: list[str] = ["ground", "rare"]
+    grouped: bool = True
+
+    def samples(self, raw: Path) -> dict[str, list[Any]]:
+        frames = [f"{video}_{frame}" for video in "abcdef" for frame in range(4)]
+        return {"train": frames[:14], "val": frames[14:18], "test": frames[18:]}
+
+    def group(self, sample: str) -> str | None:
+        return sample[0] if self.grouped else None
+
+    def strata(self, samples: list[str]) -> list[bool]:
+        return [sample[-1] in "23" for sample in samples]
 
 
-def test_transparency_of_a_palette_is_dropped(tmp_path):
-    image = Image.new("P", (2, 2))
-    image.putpalette([10, 20, 30])
-    image.save(tmp_path / "image.png", transparency=b"\x80")
-    assert read_image(tmp_path / "image.png")[0, 0].tolist() == [10, 20, 30]
+def test_without_folds_the_splits_are_the_official_ones(tmp_path):
+    assert Videos().splits(tmp_path) == Videos().samples(tmp_path)
 
 
-def test_exif_orientation_is_not_applied(tmp_path):
-    image = Image.new("RGB", (4, 3))
-    image.getexif()[274] = 6
-    image.save(tmp_path / "image.jpg", exif=image.getexif())
-    assert read_image(tmp_path / "image.jpg").shape == (3, 4, 3)
+@pytest.mark.parametrize("grouped", [True, False])
+def test_over_the_folds_every_official_sample_is_tested_once(tmp_path, grouped):
+    every = sorted(name for split in Videos().samples(tmp_path).values() for name in split)
+    splits = [Videos(folds=3, fold=fold, grouped=grouped).splits(tmp_path) for fold in range(3)]
+    assert sorted(name for each in splits for name in each["test"]) == every
+    for each in splits:
+        assert sorted(each["train"] + each["val"] + each["test"]) == every
 
 
-def test_sixteen_bit_images_are_refused(tmp_path):
-    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "image.png")
-    with pytest.raises(ValueError, match="more than 8 bits"):
-        read_image(tmp_path / "image.png")
+def test_a_group_is_in_one_split_though_the_official_ones_divide_it(tmp_path):
+    """The frames of the videos d and e are in two official splits each."""
+    for fold in range(3):
+        splits = Videos(folds=3, fold=fold).splits(tmp_path)
+        videos = {split: {name[0] for name in splits[split]} for split in SPLITS}
+        assert [len(videos[split]) for split in SPLITS] == [2, 2, 2]
+        assert len(set.union(*videos.values())) == 6
 
 
-@pytest.mark.parametrize("keep", [0, 5, 40, 200])
-def test_damaged_files_are_named(tmp_path, keep):
-    path = tmp_path / "image.png"
-    noise = np.random.default_rng(0).integers(256, size=(20, 20, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"image\.png: "):
-        read_image(path)
+def test_without_groups_the_strata_are_shared_out(tmp_path):
+    """Half of the frames of each split are rare."""
+    splits = Videos(folds=3, fold=1, grouped=False).splits(tmp_path)
+    assert [sum(name[-1] in "23" for name in splits[split]) for split in SPLITS] == [4, 4, 4]
 
 
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.png: No such file"):
-        read_image(tmp_path / "none.png")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"folds": 5, "fold": 5}, "fold: 5 is none of 5 folds, which are 0 to 4."),
+        ({"fold": 2}, "fold: 2 needs `folds`, the number of parts, 3 to 20; add it or remove `fold`."),
+        ({"folds": 1}, "folds: 1 leaves nothing to train on; give 3 to 20, or 0 for the usual split."),
+        ({"folds": 2, "fold": 1}, "folds: 2 leaves nothing to train on; give 3 to 20, or 0 for the usual split."),
+    ],
+)
+def test_a_fold_that_does_not_exist_is_refused(options, sentence):
+    """With two parts, test and val would take both."""
+    with pytest.raises(UserError) as error:
+        Three.read(options, "params.yaml: axes.dataset.mine")
+    assert str(error.value) == f"params.yaml: axes.dataset.mine: {sentence}"
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_mask_values_are_replaced(tmp_path, dtype):
-    Image.fromarray(np.array([[1, 2], [3, 2]], dtype)).save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png", {1: 1, 2: 0, 3: IGNORE}).tolist() == [[1, 0], [IGNORE, 0]]
+@pytest.mark.parametrize("options", [{"folds": 21}, {"folds": -1}, {"folds": 3, "fold": -1}])
+def test_numbers_of_folds_have_their_range(options):
+    with pytest.raises(UserError, match=r"axes\.dataset\.mine\.folds?: .* should be"):
+        Three.read(options, "params.yaml: axes.dataset.mine")
 
 
-def test_black_and_white_masks_are_0_and_1(tmp_path):
-    Image.fromarray(np.array([[True, False]])).save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png", {0: 0, 1: 1}).tolist() == [[1, 0]]
+def test_folds_know_that_they_belong_together():
+    """Also where one writes out a default, and whatever the spacing: no training depends on it."""
+    shared = {"folds": 5, "image_size": 32}
+    known = Three.read(shared, "test").fold_of
+    assert len(known) == 32
+    for same in ({"fold": 3}, {"fold": 1, "keep": {}}, {"spacing": [0.5, 0.5], "unit": "mm"}):
+        assert Three.read(shared | same, "test").fold_of == known
+    for other in ({"folds": 4}, {"image_size": 64}, {"keep": {"rare": 0.5}}):
+        assert Three.read(shared | other, "test").fold_of != known
+    assert Digits(folds=5).fold_of != CamVid(folds=5).fold_of
+    assert Three().fold_of is None
 
 
-def test_palette_masks_are_read_by_index(tmp_path):
-    mask = Image.fromarray(np.array([[0, 2], [1, 2]], np.uint8)).convert("P")
-    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
-    mask.save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png", {0: 0, 1: 1, 2: 2}).tolist() == [[0, 2], [1, 2]]
+@pytest.mark.parametrize(
+    "spacing", [[1], [1, 2, 3], [0, 1], [-1, 1], [float("nan"), 1], [float("inf"), 1], 2, ["a", 1]]
+)
+def test_senseless_spacings_are_refused(spacing):
+    with pytest.raises(UserError, match=r"axes\.dataset\.mine\.spacing"):
+        Three.read({"spacing": spacing}, "params.yaml: axes.dataset.mine")
 
 
-def test_unknown_mask_values_are_listed_with_the_allowed_ones(tmp_path):
-    Image.fromarray(np.array([[0, 7], [9, 1]], np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match="holds the values 7, 9; allowed are 0, 1, 255"):
-        read_mask(tmp_path / "mask.png", {0: 0, 1: 1, 255: IGNORE})
-
-
-def test_colour_masks_are_refused(tmp_path):
-    Image.new("RGB", (2, 2)).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match="one channel of class indices, this file is RGB"):
-        read_mask(tmp_path / "mask.png", {0: 0})
+def test_a_spacing_may_be_of_whole_numbers():
+    """As a person writes them."""
+    assert Three.read({"spacing": [2, 0.5], "unit": "mm"}, "test").spacing == [2, 0.5]

@@ -1,11 +1,14 @@
 import shutil
 import zipfile
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets.base import SPLITS
 from pipeline.datasets.camvid import CamVid
+from pipeline.plumbing import prepared
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import file_digest, read_json
 from pipeline.plumbing.labels import IGNORE
@@ -65,6 +68,43 @@ def test_keep_thins_the_bicyclists_of_train_alone(root, real_archives, run_stage
         for what in ("images", "masks"):
             name = f"{split}_{what}.npy"
             assert file_digest(after / name) == file_digest(before / name)
+
+
+def test_the_test_images_are_of_two_videos(root):
+    """By the names of the files: 62 frames of one and 171 of the other."""
+    groups = prepared.read_test_groups(root / "data/prepared/camvid")
+    assert Counter(groups) == {"0001TP": 62, "Seq05VD": 171}
+
+
+def test_masks_of_the_archive_can_be_judged_by(root):
+    """The files of 180 x 240 pixels, though 90 x 120 are trained on."""
+    place = root / "data/prepared/camvid"
+    pairs = CamVid().samples(root / "data/raw/camvid")["test"]
+    masks = prepared.read_test_masks(place, "original")
+    for pair, mask in zip(pairs, masks, strict=True):
+        np.testing.assert_array_equal(mask, CamVid().load(pair)[1])
+    assert masks[0].shape == (180, 240)
+    assert (place / "test_original_masks.zip").stat().st_size < sum(mask.size for mask in masks) / 10
+    assert set(prepared.read_test_spacing(place, "prepared")) == {(2.0, 2.0)}
+
+
+@pytest.mark.parametrize("folds", [3, 4])
+def test_no_video_is_in_two_splits_of_a_fold(root, folds):
+    """Officially two of the four videos are."""
+    raw = root / "data/raw/camvid"
+    splits = [CamVid(folds=folds, fold=fold).splits(raw) for fold in range(folds)]
+    tested = [str(pair) for each in splits for pair in each["test"]]
+    assert len(tested) == len(set(tested)) == 701
+    for each in splits:
+        videos = [{CamVid().group(pair) for pair in each[split]} for split in SPLITS]
+        assert sum(map(len, videos)) == len(set.union(*videos)) == 4
+
+
+def test_more_folds_than_videos_are_refused(root):
+    with pytest.raises(
+        UserError, match=r"folds: 5 parts cannot be made of 4 groups that stay together \(group 0001TP, "
+    ):
+        CamVid(folds=5).splits(root / "data/raw/camvid")
 
 
 def small_zip(path, top: str, masks: int) -> dict[str, str]:

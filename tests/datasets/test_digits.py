@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 from pipeline.datasets.base import SPLITS
 from pipeline.datasets.digits import Digits
 from pipeline.plumbing.errors import UserError
-from tests.miniature import ROOT
+from pipeline.plumbing.files import file_digest, read_json
+from tests.miniature import ROOT, Miniature
 
 GOLDEN = {
     "train": "5692ea91c3933101b9abcd363d66d37f",
@@ -155,6 +156,32 @@ def test_without_the_dials_nothing_has_moved(default):
                 content.update(np.array(numbers, float).tobytes())
         found[split] = content.hexdigest()
     assert found == GOLDEN
+
+
+def test_meta_of_the_default_has_not_moved(run_stages, tmp_path):
+    """The shipped cells were trained with this very file; an option that is not used must leave no trace in it."""
+    prepared = run_stages(tmp_path, "digits", {"image_size": 64, "imbalance": 10.0})
+    assert file_digest(prepared / "meta.json") == "5814954c933de0ff0b5345bd4953193b"
+    assert not (prepared / "test_original_masks.zip").exists(), "digits are drawn at the size they are trained at"
+
+
+def test_over_the_folds_every_scene_of_every_split_is_tested_once(default, tmp_path):
+    """The scenes are those without folds, drawn as ever."""
+    Digits().download(tmp_path / "raw", tmp_path)
+    splits = [Digits(folds=5, fold=fold).splits(tmp_path / "raw") for fold in range(5)]
+    assert sorted(str(scene) for each in splits for scene in each["test"]) == sorted(
+        str(scene) for split in SPLITS for scene in default[1][split]
+    )
+    assert [len(each["test"]) for each in splits] == [84] * 5
+
+
+def test_each_fold_has_its_share_of_the_rarest_digits(default, tmp_path):
+    """Of the images in the pool, a fifth of those whose rarest digit is the rarest of all."""
+    Digits().download(tmp_path / "raw", tmp_path)
+    pool = Digits().strata([scene for split in SPLITS for scene in default[1][split]])
+    for fold in range(5):
+        tested = Digits().strata(Digits(folds=5, fold=fold).splits(tmp_path / "raw")["test"])
+        assert abs(tested.count(4) - pool.count(4) / 5) < 1
 
 
 def rarity(pairs, classes: int) -> tuple[float, float]:
@@ -305,3 +332,17 @@ def test_the_preset_of_the_dial_turns_the_dial_alone():
     first = next(iter(entries.values()))
     assert first["kind"] == "digits"
     assert all(entry == first for entry in entries.values())
+
+
+def test_the_preset_of_folds_is_one_cross_validation(tmp_path):
+    """`check` reads the anchors as DVC does; in all but the fold its entries are equal."""
+    workspace = Miniature.create(tmp_path / "work", "folds")
+    workspace.dvc("repro", "--single-item", "check")
+    plans = [read_json(file) for file in sorted((workspace.root / "data/plan/prepare").glob("*.json"))]
+    assert [plan["dataset"].pop("fold") for plan in plans] == list(range(5))
+    assert all(plan == plans[0] for plan in plans)
+    fits = [read_json(file) for file in (workspace.root / "data/plan/train/dataset").glob("*.json")]
+    assert len(fits) == 5
+    assert all(fit == fits[0] and fit["fit"]["horizontal_flip"] is False for fit in fits)
+    stages = workspace.dvc("stage", "list", "--name-only").stdout.split()
+    assert sum(stage.startswith("train@digits_fold_") for stage in stages) == 20

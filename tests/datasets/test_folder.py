@@ -56,6 +56,23 @@ def test_each_split_gets_images_of_the_rarest_class(own_data, tmp_path):
     assert rare == {"train": 3, "val": 1, "test": 1}
 
 
+def test_each_fold_gets_images_of_the_rarest_class(own_data, tmp_path):
+    """Five of 20 images hold it; the split by lists or by chance leaves no trace."""
+    block = own_data(images=20) | {"folds": 5}
+    build(block).download(tmp_path / "raw", tmp_path)
+    splits = [build(block | {"fold": fold}).splits(tmp_path / "raw") for fold in range(5)]
+    tests = [[int(str(pair)) for pair in each["test"]] for each in splits]
+    assert sorted(number for each in tests for number in each) == list(range(20))
+    assert [sum(number % 4 == 0 for number in each) for each in tests] == [1] * 5
+
+
+@pytest.mark.parametrize("option", [{"val_share": 0.2}, {"test_share": 0.3}, {"split_seed": 1}])
+def test_options_of_the_drawn_split_do_not_act_with_folds(own_data, option):
+    name = next(iter(option))
+    with pytest.raises(UserError, match=f"'{name}' acts only with folds '0', not with '5'; remove it"):
+        build(own_data() | option | {"folds": 5})
+
+
 def test_the_seed_alone_decides_about_the_split(own_data, tmp_path):
     block = own_data(images=20)
     assert names_of(block, tmp_path / "raw") == names_of(block, tmp_path / "raw")

@@ -1,11 +1,13 @@
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets.base import read_image
+from pipeline.datasets.base_files import read_image
 from pipeline.datasets.oxford_pets import OxfordPets
+from pipeline.plumbing import prepared
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.labels import IGNORE
@@ -49,6 +51,38 @@ def test_val_split_has_its_share_of_each_breed(root):
         sorted(name.rpartition("_")[0] for name in names)
         == ["Abyssinian"] * 10 + ["Bengal"] * 10 + ["american_bulldog"] * 10
     )
+
+
+def test_each_fold_has_its_share_of_each_breed(raw):
+    """198 to 200 images of each in the pool of train, val and test."""
+    splits = [OxfordPets(folds=5, fold=fold).splits(raw) for fold in range(5)]
+    tested = [str(pair) for each in splits for pair in each["test"]]
+    assert len(tested) == len(set(tested)) == 598
+    for each in splits:
+        breeds = Counter(str(pair).rpartition("_")[0] for pair in each["test"])
+        assert len(breeds) == 3
+        assert all(39 <= count <= 40 for count in breeds.values())
+
+
+@pytest.mark.parametrize("option", [{"val_share": 0.2}, {"split_seed": 1}])
+def test_options_of_the_official_split_do_not_act_with_folds(option):
+    name = next(iter(option))
+    with pytest.raises(UserError, match=f"'{name}' acts only with folds '0', not with '5'; remove it"):
+        OxfordPets.read(option | {"folds": 5}, "test")
+
+
+def test_masks_of_the_archive_can_be_judged_by(root, raw):
+    """298 of many sizes, each as it is in its file."""
+    place = root / "data/prepared/pets"
+    pairs = OxfordPets().samples(raw)["test"]
+    masks = prepared.read_test_masks(place, "original")
+    for pair, mask in zip(pairs, masks, strict=True):
+        np.testing.assert_array_equal(mask, OxfordPets().load(pair)[1])
+    sizes = [(image.height, image.width) for image in prepared.read_test_images(place)]
+    assert sizes == [mask.shape for mask in masks]
+    assert len(set(sizes)) > 50
+    spacing = prepared.read_test_spacing(place, "prepared")
+    assert spacing == [(height / 64, width / 64) for height, width in sizes]
 
 
 def test_frequencies_are_those_of_the_files(root):

@@ -8,7 +8,7 @@ from pipeline.learn.samples import shuffled_passes
 from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, assemble
 from pipeline.plumbing import plugins
-from pipeline.prepare import count_classes, count_components
+from pipeline.datasets.base_statistics import count_classes, count_components
 
 CPU = torch.device("cpu")
 IMAGES, CLASSES = 6, 3

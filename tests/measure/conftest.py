@@ -5,16 +5,31 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.measure.tables.calibration import reliability_table, temperature_table
+from pipeline.measure.tables.ranking import rankings
 
+from pipeline.measure.counts import objects, skeletons, surfaces
+from pipeline.measure.counts.calibration import BINS
+from pipeline.measure.counts.store import Counts
+from pipeline.measure.statistics.estimates import Rules, Units
 from pipeline.measure.story import Shown, Story
 from pipeline.measure.tables.decisions import decision_table
 from pipeline.measure.tables.dial import dial_table, find_dials
 from pipeline.measure.tables.factorial import factorial
+from pipeline.measure.tables.gallery import COLUMNS as GALLERY
 from pipeline.measure.tables.gradients import COLUMNS, END, START, GradientTables
+from pipeline.measure.tables.measured import Measured, Weights, measure, unmeasured
 from pipeline.measure.tables.rates import rate_table, trial_table, tuning_table
-from pipeline.measure.tables.scores import Judged, cell_table, class_table, difference_table, leaderboard
+from pipeline.measure.tables.scores import (
+    cell_table,
+    class_table,
+    difference_table,
+    leaderboard,
+    noise_table,
+    scores_of,
+)
 from pipeline.measure.tables.seen import seen_table
-from pipeline.plumbing.cells import Cell, combinations
+from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.labels import IGNORE
 
 CLASSES = {
@@ -110,39 +125,56 @@ SEARCHES = {
 }
 
 
+RULES = Rules(confidence=0.95, interval="t", rope=0.005)
+CONTROL = {"loss": "cross_entropy", "strategy": "none"}
+IMAGES, RESAMPLES = 12, 200
+UNITS = Units(IMAGES)
+WEIGHTS = Weights.of("synthetic", np.arange(IMAGES), RESAMPLES, "t")
+
+
 def make_story(axes: dict[str, list[str]], unfinished: dict[Cell, str] | None = None) -> Story:
     rng = np.random.default_rng(0)
-    judged = {}
-    for cell in combinations(axes):
-        state = (unfinished or {}).get(cell, "finished")
-        counts = synthetic_counts(cell, axes, rng) if state == "finished" else None
-        judged[cell] = Judged(state, CLASSES[cell.dataset], counts)
-    cells, control = cell_table(judged), {"loss": "cross_entropy", "strategy": "none"}
-    board, classes = leaderboard(cells, "miou", 0.95), class_table(judged, FREQUENCIES, 0.95)
-    effects, metas = factorial(cells, "miou", control, 0.95), {name: meta(name) for name in axes["dataset"]}
+    measured = measure_all(combinations(axes), axes, rng, unfinished or {})
+    again = repeats(axes, CONTROL, [100 + int(seed) for seed in axes["seed"]])
+    repeated = measure_all(
+        again, axes, rng, {} if len(unfinished or {}) < len(measured) else dict.fromkeys(again, "missing")
+    )
+    units, metas = dict.fromkeys(axes["dataset"], UNITS), {name: meta(name) for name in axes["dataset"]}
+    scores, board = scores_of(measured, units, "miou"), leaderboard(measured, units, "miou", RULES)
+    noise = noise_table(repeated, scores, CONTROL, "miou", RULES)
+    effects = factorial(scores, CONTROL, noise, "miou", RULES)
+    classes = class_table(measured, CLASSES, FREQUENCIES, units, RULES)
     dials = find_dials(metas)
-    trained = [cell for cell in judged if judged[cell].state != "missing"]
+    trained = [cell for cell in measured if measured[cell].state != "missing"]
     return Story(
         primary="miou",
-        confidence=0.95,
-        control=control,
+        rules=RULES,
+        control=CONTROL,
         datasets=metas,
+        units=units,
+        evaluations={cell.dataset: {"size": "prepared", "tolerance": 2.0} for cell in trained},
         fits={cell.dataset: {**FIT, "checkpoint": "best_validation_miou"} for cell in trained},
-        cells=cells,
+        cells=cell_table(measured),
+        repeats=cell_table(repeated),
         leaderboard=board,
-        differences=difference_table(cells, "miou", control, 0.95),
+        noise=noise,
+        differences=difference_table(scores, CONTROL, noise, "miou", RULES),
         classes=classes,
+        ranking=rankings(scores, board, "miou", RULES),
+        reliability=reliability_table(measured),
+        temperatures=temperature_table(measured, RULES),
         curves=synthetic_curves(trained, axes, rng),
-        gradients=synthetic_gradients(axes if trained else {**axes, "dataset": []}, judged),
+        gradients=synthetic_gradients(axes if trained else {**axes, "dataset": []}, measured),
         factorial=effects,
         reused={name: "none" for name in axes["strategy"] if name in DECIDING},
         dials=dials,
         dial=dial_table(dials, board, classes, effects.effects, "miou"),
-        seen=seen_table({cell: recorded(cell, judged[cell].state) for cell in judged}, metas),
-        decisions=decision_table(synthetic_decisions(trained, rng), metas, 0.95),
+        seen=seen_table({cell: recorded(cell, measured[cell].state) for cell in measured}, metas),
+        decisions=decision_table(synthetic_decisions(trained, rng), metas, RULES),
         rates=rate_table(SEARCHES),
         trials=trial_table(SEARCHES),
-        tuning=tuning_table(cells, {}, rate_table(SEARCHES), "miou", 0.95),
+        tuning=tuning_table(scores, {}, rate_table(SEARCHES), "miou", RULES),
+        chosen=pd.DataFrame(columns=GALLERY),
         gallery=[shown(name, number, trained, rng) for name in axes["dataset"] for number in range(2)]
         if trained
         else [],
@@ -150,19 +182,64 @@ def make_story(axes: dict[str, list[str]], unfinished: dict[Cell, str] | None = 
     )
 
 
+def measure_all(
+    cells: list[Cell], axes: dict[str, list[str]], rng: np.random.Generator, unfinished: dict[Cell, str]
+) -> dict[Cell, Measured]:
+    """Each cell measured from counts of its own, unless it did not finish."""
+    return {
+        cell: unmeasured(unfinished[cell], WEIGHTS, "miou")
+        if cell in unfinished
+        else measure(synthetic_counts(cell, axes, rng), WEIGHTS, "miou")
+        for cell in cells
+    }
+
+
 def quality(cell: Cell, axes: dict[str, list[str]]) -> float:
     """Later losses and strategies are a little better."""
     return 0.80 + 0.015 * axes["loss"].index(cell.loss) + 0.01 * axes["strategy"].index(cell.strategy)
 
 
-def synthetic_counts(cell: Cell, axes: dict[str, list[str]], rng: np.random.Generator) -> np.ndarray:
-    """Counts `12 c 4`, worse for rare classes."""
+def synthetic_counts(cell: Cell, axes: dict[str, list[str]], rng: np.random.Generator) -> Counts:
+    """Of 12 images, worse for rare classes; seeds differ more than images."""
     frequency = np.array(FREQUENCIES[cell.dataset])
-    support = rng.multinomial(4096, frequency / frequency.sum(), size=12)
+    support = rng.multinomial(4096, frequency / frequency.sum(), size=IMAGES)
     recall = np.clip(quality(cell, axes) + 0.06 * np.log10(frequency) + rng.normal(0, 0.004), 0.05, 0.99)
     tp = rng.binomial(support, recall)
     fp = rng.binomial(support, 0.9 * (1 - recall))
-    return np.stack([tp, fp, support - tp, 4096 - support - fp], axis=-1)
+    region = {"tp": tp, "fp": fp, "fn": support - tp, "tn": 4096 - support - fp}
+    return Counts(
+        classes=region | synthetic_shapes(recall, rng),
+        images={"pixels": np.full(IMAGES, 4096)}
+        | {name: rng.uniform(500, 900, IMAGES) for name in ("nll", "brier", "nll_scaled", "brier_scaled")},
+        bins=synthetic_bins(len(frequency), rng),
+        evaluation={"temperature": rng.uniform(1.1, 1.6), "size": "prepared", "tolerance": 2.0},
+        cost={
+            "seconds": 40 + 10 * axes["loss"].index(cell.loss) + rng.uniform(0, 2),
+            "seconds_per_iteration": 0.2,
+            "images_per_second": 80.0,
+            "peak_memory": 1.5e9,
+            "loss_share": 0.1,
+        },
+    )
+
+
+def synthetic_shapes(recall: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Surfaces, skeletons and objects of which about `recall` (`c`) agree."""
+    shape = (IMAGES, len(recall))
+    whole = rng.integers(20, 60, shape)
+    part = rng.binomial(whole, recall)
+    names = [*surfaces.COLUMNS, *skeletons.COLUMNS, *objects.COLUMNS]
+    return {name: part if any(word in name for word in PARTS) else whole for name in names}
+
+
+PARTS = ("intersection", "near", "hit", "matched", "distance", "hd95")
+
+
+def synthetic_bins(classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Overconfident; with temperature less so."""
+    pixels = rng.integers(1, 200, (2, IMAGES, 1 + classes, BINS)).astype(float)
+    confidence = pixels * (np.arange(BINS) + 0.5) / BINS
+    return np.stack([pixels, confidence, confidence * np.array([0.8, 0.95])[:, None, None, None]], axis=-1)
 
 
 def synthetic_curves(cells: list[Cell], axes: dict[str, list[str]], rng: np.random.Generator) -> pd.DataFrame:
@@ -175,7 +252,7 @@ def synthetic_curves(cells: list[Cell], axes: dict[str, list[str]], rng: np.rand
     return pd.DataFrame(rows, columns=[*Cell._fields, "iteration", "lr", "train_loss", "val_miou"])
 
 
-def synthetic_gradients(axes: dict[str, list[str]], judged: dict[Cell, Judged]) -> GradientTables:
+def synthetic_gradients(axes: dict[str, list[str]], judged: dict[Cell, Measured]) -> GradientTables:
     """Each loss pulls half as hard as the one before and more at rare classes."""
     rows = {"norms": [], "classes": [], "cosines": []}
     for dataset, model, loss in itertools.product(axes["dataset"], axes["model"], axes["loss"]):
@@ -233,6 +310,8 @@ def meta(dataset: str) -> dict:
         "pixel_frequency": FREQUENCIES[dataset],
         "counts": {"train": 200, "val": 60, "test": 12},
         "digest": f"digest-of-{dataset}",
+        "spacing": [1.0, 1.0],
+        "unit": "px",
         "license": "CC BY 4.0",
         "citation": "Someone & Other (2020). A data set.",
     }

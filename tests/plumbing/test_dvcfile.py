@@ -49,8 +49,17 @@ def test_every_stage_has_its_file_and_they_stand_in_order():
     stages = YAML(typ="safe", pure=True).load(TEXT)["stages"]
     assert [stage for stage in stages if stage in STAGES] == STAGES
     for name, stage in stages.items():
-        assert (ROOT / "pipeline" / f"{name}.py").is_file()
-        assert stage["cmd"].split()[:3] == ["python", "-m", f"pipeline.{name}"]
+        module = {"repeat": "train"}.get(name, name)
+        assert (ROOT / "pipeline" / f"{module}.py").is_file()
+        assert stage["cmd"].split()[:3] == ["python", "-m", f"pipeline.{module}"]
+
+
+def test_a_repeat_depends_on_what_a_cell_depends_on():
+    """They are trained alike, so that the noise floor is one of this benchmark."""
+    stages = YAML(typ="safe", pure=True).load(TEXT)["stages"]
+    assert {key: value for key, value in stages["repeat"].items() if key != "matrix"} == {
+        key: value for key, value in stages["train"].items() if key != "matrix"
+    }
 
 
 MODULES = "Known: pipeline.check, "
@@ -87,12 +96,12 @@ MUTATIONS = {
     "axis source": (
         "      loss: ${axes.loss}",
         "      loss: ${axes.los}",
-        ": stages.tune.matrix.loss: must be ${axes.loss}, not '${axes.los}'.",
+        ": stages.tune.matrix.loss: must be ${axes.loss} or ['${report.control.loss}'], not '${axes.los}'.",
     ),
     "axis list": (
         "      loss: ${axes.loss}",
         "      loss: [dice]",
-        ": stages.tune.matrix.loss: ['dice'] should be a valid string.",
+        ": stages.tune.matrix.loss: must be ${axes.loss} or ['${report.control.loss}'], not ['dice'].",
     ),
     "axis order": (
         "      model: ${axes.model}\n      loss: ${axes.loss}\n",

@@ -15,6 +15,7 @@ axes:
   strategy: {none: {}}
   seed: [0]
 fit: {iterations: 3}
+report: {control: {loss: dice, strategy: none}, noise_floor: []}
 """
 BAD_SEEDS = ["[0, 0]", "[-1]", "0", "[true]", "[]", "[1.0]", "['0']", "[2147483648]", "{0: {}}", "null"]
 
@@ -56,10 +57,10 @@ def test_a_good_file_gives_its_axes_in_order_and_typed_blocks(read):
 
 
 def test_blocks_that_are_left_out_have_their_defaults(read):
-    """Only axes and fit are needed."""
+    """Only axes and fit are needed, and of report what dvc.yaml takes from it."""
     params = read(GOOD)
-    assert (params.report.control.loss, params.report.control.strategy) == ("cross_entropy", "none")
-    assert params == read(GOOD + "eval: {}\nreport:\n"), "an empty block is no block"
+    assert (params.report.primary_metric, params.report.interval, params.eval.size) == ("miou", "t", "prepared")
+    assert params == read(GOOD + "eval: {}\ntune:\n"), "an empty block is no block"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,11 @@ def test_blocks_that_are_left_out_have_their_defaults(read):
         ),
         ("  model: {unet: {}}\n", "", "params.yaml: axes: 'model' is missing."),
         ("fit: {iterations: 3}\n", "", "params.yaml: 'fit' is missing."),
+        (
+            "report:",
+            "reports:",
+            "params.yaml: unknown key 'reports'. Did you mean 'report'? Known: axes, eval, fit, report, tune.",
+        ),
         ("fit: {iterations: 3}", "fit: 3", "params.yaml: fit: must be a mapping, not 3."),
         (
             "{dice: {}}",
@@ -138,14 +144,14 @@ def test_any_other_list_of_seeds_is_taken(read, seeds):
     ("text", "sentence"),
     [
         (GOOD.replace("{dice: {}}", "{dice: {}"), "params.yaml:5: not valid YAML: expected ',' or '}'"),
-        (GOOD + "\tx: 1\n", "params.yaml:8: not valid YAML: found character '\\t' that cannot start any token."),
-        (GOOD + "eval: *here\n", "params.yaml:8: not valid YAML: found undefined alias 'here'."),
-        (GOOD + "--- \neval: {}\n", "params.yaml:8: not valid YAML: but found another document."),
+        (GOOD + "\tx: 1\n", "params.yaml:9: not valid YAML: found character '\\t' that cannot start any token."),
+        (GOOD + "eval: *here\n", "params.yaml:9: not valid YAML: found undefined alias 'here'."),
+        (GOOD + "--- \neval: {}\n", "params.yaml:9: not valid YAML: but found another document."),
         (
             GOOD + "eval: !!python/object:os.system {}\n",
-            "params.yaml:8: not valid YAML: could not determine a constructor",
+            "params.yaml:9: not valid YAML: could not determine a constructor",
         ),
-        (GOOD + "fit: {}\n", 'params.yaml:8: not valid YAML: found duplicate key "fit"'),
+        (GOOD + "fit: {}\n", 'params.yaml:9: not valid YAML: found duplicate key "fit"'),
         (
             GOOD.replace("{dice: {}}", "{dice: {}, dice: {}}"),
             'params.yaml:4: not valid YAML: found duplicate key "dice"',
@@ -200,24 +206,37 @@ def test_values_are_those_of_yaml_1_2_as_dvc_reads_them(read, text, value):
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
-        ("eval: []", "params.yaml: eval: must be a mapping of keys to values, not []."),
+        ("eval: []", "eval: must be a mapping of keys to values, not []."),
         (
             "eval: {batch_sise: 3}",
-            "params.yaml: eval.batch_sise: unknown key. Did you mean 'batch_size'? Known: batch_size, gallery.",
+            "eval.batch_sise: unknown key. Did you mean 'batch_size'? Known: batch_size, size, tolerance.",
         ),
-        ("eval: {batch_size: 0}", "params.yaml: eval.batch_size: 0 should be greater than or equal to 1."),
-        ("report: {confidence: 95}", "params.yaml: report.confidence: 95 should be less than 1."),
+        ("eval: {batch_size: 0}", "eval.batch_size: 0 should be greater than or equal to 1."),
         (
-            "report: {contrl: {}}",
-            "params.yaml: report.contrl: unknown key. Did you mean 'control'? Known: confidence, control, primary_metric.",
+            "eval: {size: orginal}",
+            "eval.size: 'orginal' is not allowed. Did you mean 'original'? Known: original, prepared.",
         ),
-        (
-            "report: {control: {los: dice}}",
-            "params.yaml: report.control.los: unknown key. Did you mean 'loss'? Known: loss, strategy.",
-        ),
-        ("report: {control: {loss: 1}}", "params.yaml: report.control.loss: 1 should be a valid string."),
+        ("eval: {tolerance: 0}", "eval.tolerance: 0 should be greater than 0."),
     ],
 )
 def test_a_mistake_in_a_typed_block_is_one_sentence(refused, block, sentence):
+    assert refused(f"{GOOD}{block}\n") == f"params.yaml: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (", noise_floor: []", "", "report.noise_floor: missing; this key has no default."),
+        (", noise_floor: []", ", noise_flor: []", "report.noise_flor: unknown key. Did you mean 'noise_floor'?"),
+        ("[]}", "[], confidence: 95}", "report.confidence: 95 should be less than 1."),
+        ("[]}", "[-1]}", "report.noise_floor.0: -1 should be greater than or equal to 0."),
+        ("[]}", "[], interval: bcs}", "report.interval: 'bcs' is not allowed. Did you mean 'bca'?"),
+        ("{control:", "{contrl:", "report.contrl: unknown key. Did you mean 'control'? Known: confidence, control, "),
+        ("{loss: dice,", "{los: dice,", "report.control.los: unknown key. Did you mean 'loss'? Known: loss, strategy."),
+        ("{loss: dice,", "{loss: 1,", "report.control.loss: 1 should be a valid string."),
+    ],
+)
+def test_a_mistake_in_the_block_report_is_one_sentence(refused, old, new, sentence):
     """Also in a block within a block: the nearest key of the inner one is proposed."""
-    assert refused(f"{GOOD}{block}\n") == sentence
+    line = "report: {control: {loss: dice, strategy: none}, noise_floor: []}"
+    assert refused(GOOD.replace(line, line.replace(old, new))).startswith(f"params.yaml: {sentence}")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -19,12 +18,16 @@ COUNTS = ("tp", "fp", "fn", "tn")
 
 
 def count(prediction: Tensor, target: Tensor, classes: int) -> np.ndarray:
-    """Counts `b c 4` of predicted and true class indices `b h w`, of any integer dtype; void pixels count nowhere."""
-    valid = target != IGNORE
-    image = torch.arange(len(target), device=target.device).view(-1, 1, 1).expand_as(target)
-    pair = (image * classes + target.where(valid, 0)) * classes + prediction
-    confusion = torch.bincount(pair[valid], minlength=len(target) * classes**2).view(len(target), classes, classes)
-    return from_confusion(confusion)
+    """Counts `b c 4` of predicted and true class indices `b h w`, of any integer dtype; void pixels count nowhere.
+
+    Void is a true class of its own, whose row is left out: picking the valid pixels would take five times as long as
+    counting all. int32 halves what is read.
+    """
+    rows = classes + 1
+    pair = target.clamp(max=classes).to(torch.int32).mul_(classes).add_(prediction.to(torch.int32))
+    image = torch.arange(len(target), dtype=torch.int32, device=target.device).view(-1, 1, 1) * (rows * classes)
+    confusion = torch.bincount(pair.add_(image).flatten(), minlength=len(target) * rows * classes)
+    return from_confusion(confusion.view(len(target), rows, classes)[:, :classes])
 
 
 def from_confusion(confusion: Tensor) -> np.ndarray:

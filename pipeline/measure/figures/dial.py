@@ -8,9 +8,9 @@ from matplotlib.ticker import NullLocator
 
 from pipeline.measure.figures.style import axes_of, line_styles, shortened, small_multiples, styled
 from pipeline.measure.metrics.table import METRICS
-from pipeline.measure.page.summary import percent
 from pipeline.measure.story import Story
 from pipeline.measure.tables.dial import Dial
+from pipeline.measure.text import percent
 
 
 @styled

@@ -9,7 +9,7 @@ from pipeline.measure.figures.style import axes_of, of, small_multiples, styled
 from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.story import Story
 
-COLOURS = {"better": OKABE_ITO[2], "worse": OKABE_ITO[1], "inconclusive": "#777777"}
+COLOURS = {"better": OKABE_ITO[2], "worse": OKABE_ITO[1], "equivalent": OKABE_ITO[0], "inconclusive": "#777777"}
 MEAN = "mean over losses"
 
 

@@ -1,106 +1,124 @@
-"""Metrics as functions of stored counts, one entry each.
+"""Every metric of the report, one entry each, and every score of a class.
 
-Absent class, for all of them: where the denominator is 0 the class has no score (NaN) and is left out of the mean,
-never counted as 0 or 1. So IoU and Dice leave out a class that is neither predicted nor true, precision one that is
-never predicted, recall one that is never true. How many were left out is stored beside the score of each class.
+A class without a score (0 / 0) is left out of each mean, never counted as 0 or 1; how often that happens stands beside
+the scores of each class. The averages are those of Wang et al., "Revisiting evaluation metrics for semantic
+segmentation", NeurIPS 2023: mIoU-D (`miou`), mIoU-I (`miou_image`), mIoU-C (`miou_class`) and worst-case. Their code
+leaves a class out of an image in which it is not true; here it has IoU 0 if it is predicted, or to invent it would be
+free.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.measure.counts.region import iou, ratio
+from pipeline.measure.metrics import boundary, cost, objects, probability, region, shape
+from pipeline.measure.metrics.base import Metric, Resample, Score, mean_of_known
 
-
-def dice(counts: np.ndarray) -> np.ndarray:
-    tp, fp, fn, _ = np.moveaxis(counts, -1, 0)
-    return ratio(2 * tp, 2 * tp + fp + fn)
-
-
-def precision(counts: np.ndarray) -> np.ndarray:
-    tp, fp, _, _ = np.moveaxis(counts, -1, 0)
-    return ratio(tp, tp + fp)
-
-
-def recall(counts: np.ndarray) -> np.ndarray:
-    tp, _, fn, _ = np.moveaxis(counts, -1, 0)
-    return ratio(tp, tp + fn)
-
-
-def pixel_accuracy(counts: np.ndarray) -> np.ndarray:
-    """Without a class axis: true positives of all classes over all valid pixels."""
-    tp, _, fn, _ = np.moveaxis(counts, -1, 0)
-    return ratio(tp.sum(axis=-1), (tp + fn).sum(axis=-1))
-
-
-CLASS_SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "iou": iou,
-    "dice": dice,
-    "precision": precision,
-    "recall": recall,
-    "f1": dice,  # the same number by definition; listed since readers look for either name
+# In the order of the report, and what the members of each have in common.
+FAMILIES = {
+    "region": "how the predicted and the true pixels of a class overlap",
+    "boundary": "how near the edges of the predicted and the true mask of a class are to each other",
+    "shape": "whether thin structures stay connected",
+    "objects": "connected components of a class, matched where the IoU of their masks is above 0.5",
+    "probability": "whether the predicted probabilities can be believed",
+    "cost": "what the training took",
 }
+SCORES = {"region": region.SCORES, "boundary": boundary.SCORES, "shape": shape.SCORES, "objects": objects.SCORES}
 
 
-class Metric(NamedTuple):
-    """One number for a test split, from counts `n c 4`."""
+class Average(NamedTuple):
+    """A way from the scores of images and classes to one number."""
 
     title: str
-    formula: str
-    averages: str
-    compute: Callable[[np.ndarray], float]
-    low: float = 0.0
-    high: float = 1.0
-    higher_is_better: bool = True
+    of_classes: str
+    """What it averages over, of scores of each class."""
+    of_all: str
+    """The same of scores of all classes at once; empty where there is no such average."""
+    compute: Callable[[Score, Resample], np.ndarray]
 
 
-FORMULAS = {
-    "iou": "TP / (TP + FP + FN)",
-    "dice": "2 TP / (2 TP + FP + FN)",
-    "precision": "TP / (TP + FP)",
-    "recall": "TP / (TP + FN)",
-    "f1": "harmonic mean of precision and recall of a class, which is Dice",
+AVERAGES = {
+    "": Average(
+        "{}",
+        "counts summed over all images, then the mean over classes",
+        "counts summed over all images",
+        lambda score, resample: mean_of_known(score.total(resample)),
+    ),
+    "_image": Average(
+        "{} per image",
+        "mean over the classes of an image, then over images",
+        "mean over images",
+        lambda score, resample: resample.mean(mean_of_known(resample.images(score))),
+    ),
+    "_class": Average(
+        "{} per class",
+        "mean over images for each class, then over classes",
+        "",
+        lambda score, resample: mean_of_known(resample.mean(resample.images(score))),
+    ),
+    "_worst": Average(
+        "{} of the worst images",
+        "mean over the classes of an image, then over the worst tenth of the images",
+        "mean over the worst tenth of the images",
+        lambda score, resample: resample.worst(mean_of_known(resample.images(score)), score.higher_is_better),
+    ),
 }
-TITLES = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall", "f1": "F1"}
-OVER_DATASET = "counts summed over all images, then the mean over classes"
-OVER_IMAGES = "mean over the classes of an image, then over images"
 
 
-def _over_dataset(score: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], float]:
-    return lambda counts: mean_of_known(score(counts.sum(axis=0)))
+def _averaged(key: str, score: Score, family: str, title: str, over: Mapping[str, str]) -> dict[str, Metric]:
+    """The metrics of a score by key; `over` has what each average is over, by suffix."""
+    return {
+        f"{key}{suffix}": Metric(
+            title=AVERAGES[suffix].title.format(title),
+            family=family,
+            formula=score.formula,
+            averages=averages,
+            absent=score.absent,
+            compute=partial(AVERAGES[suffix].compute, score),
+            low=score.low,
+            high=score.high,
+            higher_is_better=score.higher_is_better,
+            unit=score.unit,
+        )
+        for suffix, averages in over.items()
+        if averages and (suffix or score.sums)
+    }
 
 
-def _over_images(score: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], float]:
-    return lambda counts: mean_of_known([mean_of_known(image) for image in score(counts)])
+def _of_classes(family: str) -> dict[str, Metric]:
+    """The averages of all scores of a family. Region metrics begin with m: mean IoU has always been mIoU."""
+    over, prefix = {suffix: each.of_classes for suffix, each in AVERAGES.items()}, "m" if family == "region" else ""
+    return {
+        key: metric
+        for name, score in SCORES[family].items()
+        for key, metric in _averaged(f"{prefix}{name}", score, family, f"mean {score.title}", over).items()
+    }
 
 
-def mean_of_known(values: np.ndarray | list[float]) -> float:
-    """Mean of the values that are not NaN; NaN if there are none."""
-    values = np.asarray(values, dtype=float)
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+def _of_all() -> dict[str, Metric]:
+    """The averages of scores of all classes at once."""
+    over = {suffix: each.of_all for suffix, each in AVERAGES.items()}
+    return {
+        key: metric
+        for name, score in region.OVERALL.items()
+        for key, metric in _averaged(name, score, "region", score.title, over).items()
+    }
 
 
+CLASS_SCORES: dict[str, Score] = {name: score for scores in SCORES.values() for name, score in scores.items()}
+REGION = _of_classes("region")
 METRICS: dict[str, Metric] = {
-    **{
-        f"m{name}": Metric(f"mean {TITLES[name]}", FORMULAS[name], OVER_DATASET, _over_dataset(score))
-        for name, score in CLASS_SCORES.items()
-    },
-    "pixel_accuracy": Metric(
-        "pixel accuracy",
-        "correct pixels / valid pixels",
-        "all pixels of all images",
-        lambda counts: mean_of_known([pixel_accuracy(counts.sum(axis=0))]),
+    **REGION,
+    # the field has two names for it; listed since readers look for either
+    "mean_accuracy": REGION["mrecall"]._replace(
+        title="mean accuracy", formula="share of the true pixels of a class that are found: recall"
     ),
-    **{
-        f"m{name}_image": Metric(f"mean {TITLES[name]} per image", FORMULAS[name], OVER_IMAGES, _over_images(score))
-        for name, score in CLASS_SCORES.items()
-    },
-    "pixel_accuracy_image": Metric(
-        "pixel accuracy per image",
-        "correct pixels / valid pixels",
-        "pixels of an image, then the mean over images",
-        lambda counts: mean_of_known(pixel_accuracy(counts)),
-    ),
+    **_of_all(),
+    **_of_classes("boundary"),
+    **_of_classes("shape"),
+    **_of_classes("objects"),
+    **probability.METRICS,
+    **cost.METRICS,
 }

@@ -5,9 +5,9 @@ import itertools
 import pandas as pd
 
 from pipeline.measure.figures.style import axes_of
-from pipeline.measure.page.summary import interval, number, percent
 from pipeline.measure.story import Story
 from pipeline.measure.tables.dial import Dial
+from pipeline.measure.text import interval, number, percent
 
 
 def dial_sentences(story: Story, dial: Dial) -> list[str]:

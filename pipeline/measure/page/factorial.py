@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.measure.figures.style import axes_of, of
-from pipeline.measure.page.summary import interval, number
 from pipeline.measure.story import Story
+from pipeline.measure.text import interval, number
 
 
 def factorial_sentences(story: Story, dataset: str) -> list[str]:
@@ -69,7 +69,7 @@ def _means(story: Story, dataset: str, model: str) -> str:
     main, control = of(story.factorial.main, dataset, model), story.control["strategy"]
     losses = axes_of(story)[0]
     over = f"Averaged over {len(losses)} losses" if len(losses) > 1 else f"Under {losses[0]}"
-    proven = main[(main["factor"] == "strategy") & (main["verdict"] != "inconclusive")]
+    proven = main[(main["factor"] == "strategy") & main["verdict"].isin(["better", "worse"])]
     if proven.empty:
         return f"{over}, no strategy is proven better or worse than {control}."
     claims = [

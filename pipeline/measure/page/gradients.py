@@ -7,9 +7,9 @@ import pandas as pd
 
 from pipeline.measure.figures.gradients import losses_of, rarest_first
 from pipeline.measure.figures.style import of
-from pipeline.measure.page.summary import percent
 from pipeline.measure.story import Story
 from pipeline.measure.tables.gradients import END, START
+from pipeline.measure.text import percent
 
 ALIKE = 2  # norms within this factor are no argument about learning rates
 

@@ -1,79 +1,57 @@
-"""The leaderboard in words and Markdown, for the terminal, `results/leaderboard.md` and the top of the page."""
+"""The leaderboard in words and Markdown, for the terminal, `results/leaderboard.md` and the page."""
 
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.page.headline import sentence
 from pipeline.measure.story import Story
 from pipeline.measure.tables.scores import EXPERIMENT
+from pipeline.measure.text import UNKNOWN, chance, interval, number, some
 
-NAMED = 3  # claims or missing cells named one by one; more are counted
+NOISE = "noise floor"
+INTERVALS = {
+    "t": "Student's t on the variance over seeds and that over resampled test images together",
+    "percentile": "percentiles of the hierarchical bootstrap, which draws seeds and then test images",
+    "bca": "the hierarchical bootstrap, which draws seeds and then test images, bias-corrected and accelerated",
+}
 
 
 def leaderboard_text(story: Story) -> str:
     """The leaderboard as Markdown: a verdict and a table per dataset, and what the numbers mean."""
     parts = ["# Leaderboard"]
-    for dataset, rows in story.leaderboard.groupby("dataset", sort=False):
-        table = markdown_table([readable_row(row, story) for row in rows.to_dict("records")])
-        parts += [f"## {dataset}", sentence(story, dataset), table]
+    for dataset in story.datasets:
+        parts += [f"## {dataset}", sentence(story, dataset), markdown_table(leaderboard_rows(story, dataset))]
     return "\n\n".join([*parts, notes(story), *missing(story)]) + "\n"
 
 
-def sentence(story: Story, dataset: str) -> str:
-    """The verdict on one dataset: what the evidence supports."""
-    board = story.leaderboard[story.leaderboard["dataset"] == dataset]
-    best, metric = board.iloc[0], METRICS[story.primary]
-    if np.isnan(best[story.primary]):
-        states = story.cells.loc[story.cells["dataset"] == dataset, "state"].str.split().str[0].value_counts()
-        return f"On {dataset}, nothing has finished: {', '.join(f'{n} {state}' for state, n in states.items())}."
-    seeds = "1 seed" if best["n"] == 1 else f"{best['n']} seeds"
-    score = f"{metric.title}: {best[story.primary]:.3f} over {seeds}"
-    lead = f"On {dataset}, {_experiment(best, story)} has the highest {score}"
-    if len(board) == 1:
-        return f"{lead}; it is the only experiment, so there is nothing to compare."
-    rows = story.differences[
-        (story.differences["dataset"] == dataset) & (story.differences["verdict"] != "inconclusive")
+def leaderboard_rows(story: Story, dataset: str) -> list[dict[str, str]]:
+    """The experiments of a dataset as text, best first, and below them the noise floor; without empty columns."""
+    board, noise = (table[table["dataset"] == dataset] for table in (story.leaderboard, story.noise))
+    places = board[story.primary].rank(method="min", ascending=not METRICS[story.primary].higher_is_better)
+    rows = [
+        {"rank": number(place, ".0f"), **readable_row(row, story)}
+        for place, row in zip(places, board.to_dict("records"), strict=True)
     ]
-    claims = [f"{_experiment(row, story)} is {row['verdict']}" for _, row in rows.iterrows()]
-    control = f"the control ({story.control['loss']}, {story.control['strategy']})"
-    if not claims:
-        return f"{lead}; no difference from {control} is proven."
-    return f"{lead}. Compared with {control}, {_some(claims)}."
-
-
-def _experiment(row: pd.Series, story: Story) -> str:
-    """Loss and strategy, and the model where there are several."""
-    model = f" on {row['model']}" if story.cells["model"].nunique() > 1 else ""
-    return f"{row['loss']} with {row['strategy']}{model}"
-
-
-def _some(items: list[str]) -> str:
-    """The first few of a list, and how many there are beyond."""
-    more = f", and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return ", ".join(items[:NAMED]) + more
+    rows += [{"rank": UNKNOWN, **noise_row(row, story)} for row in noise.to_dict("records")]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    return [{name: row[name] for name in columns} for row in rows]
 
 
 def readable_row(row: dict[str, Any], story: Story) -> dict[str, str]:
     """One experiment as text: never a mean without its number of seeds, spread and interval."""
-    metric = story.primary
     same = [(story.differences[axis] == row[axis]) for axis in EXPERIMENT]
     found = story.differences[np.logical_and.reduce(same)].to_dict("records")
-    difference = found[0] if found else None
-    return {
-        "model": row["model"],
-        "loss": row["loss"],
-        "strategy": row["strategy"],
-        "n": str(row["n"]),
-        METRICS[metric].title: number(row[metric]),
-        "std": number(row[f"{metric}_std"]),
-        "interval": interval(row[f"{metric}_low"], row[f"{metric}_high"]),
-        "difference": number(difference["mean"], "+.3f") if difference else "",
-        "its interval": interval(difference["low"], difference["high"], "+.3f") if difference else "",
-        "verdict": difference["verdict"] if difference else "control",
-        "remark": remark(row, story),
-    }
+    better = {"P(better)": chance(found[0]["probability_better"])} if found else {"P(better)": ""}
+    verdict = {"verdict": found[0]["verdict"] if found else "control", "remark": remark(row, story)}
+    return _named(row) | _scored(row, story, story.primary) | _compared(found[0] if found else {}) | better | verdict
+
+
+def noise_row(row: dict[str, Any], story: Story) -> dict[str, str]:
+    """The control trained with other seeds, as text, beside the experiments."""
+    verdict = {"P(better)": "", "verdict": NOISE, "remark": ""}
+    return _named(row | story.control) | _scored(row, story, "score") | _compared(row) | verdict
 
 
 def remark(row: dict[str, Any], story: Story) -> str:
@@ -88,12 +66,17 @@ def remark(row: dict[str, Any], story: Story) -> str:
 def notes(story: Story) -> str:
     """How to read the numbers."""
     metric, rules = METRICS[story.primary], {fit["checkpoint"] for fit in story.fits.values()}
-    percent = f"{100 * story.confidence:g} %"
+    sizes = ", ".join(f"{dataset} at {size} size" for dataset, size in story.sizes.items())
+    scored = f"on the test split ({sizes})" if sizes else "on the test split"
     return (
         f"{metric.title}: {metric.formula}; {metric.averages}. n: seeds that finished. std: over seeds. Intervals: "
-        f"{percent}, Student's t over seeds. Difference: from the control at the same seeds; a verdict needs a paired "
-        f"t-test below {1 - story.confidence:.2g} after Holm's correction over all rows of a dataset. Judged once, on "
-        f"the test split; checkpoint rule: {', '.join(sorted(rules)) or 'none trained yet'}."
+        f"{100 * story.confidence:g} %, {INTERVALS[story.interval]}; they speak of training again with other seeds and "
+        f"of other test images. Difference: from the control at the same seeds and on the same images. Better, worse: "
+        f"p below {1 - story.confidence:.2g} after Holm's correction over all rows of a dataset, and a difference "
+        f"greater than that of the noise floor, the control trained with other seeds. Equivalent: two one-sided tests, "
+        f"also corrected, place the difference within ±{story.rope:g}. Inconclusive: neither. P(better): how probable "
+        f"it is that the difference exceeds {story.rope:g} in favour. Judged once, {scored}; checkpoint rule: "
+        f"{', '.join(sorted(rules)) or 'none trained yet'}."
     )
 
 
@@ -103,26 +86,33 @@ def missing(story: Story) -> list[str]:
     if absent.empty:
         return []
     names = absent[[*EXPERIMENT, "seed"]].astype(str).agg("-".join, axis=1)
-    return [f"Partial: {len(absent)} of {len(story.cells)} cells are missing: {_some(list(names))}."]
+    return [f"Partial: {len(absent)} of {len(story.cells)} cells are missing: {some(list(names))}."]
 
 
 def markdown_table(rows: list[dict[str, str]]) -> str:
-    """Rows as a Markdown table, without columns that are empty throughout."""
-    columns = [column for column in rows[0] if any(row[column] for row in rows)]
-    lines = [columns, ["---"] * len(columns), *([row[column] for column in columns] for row in rows)]
+    """Rows as a Markdown table."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def number(value: float, form: str = ".3f") -> str:
-    """A number as text, and a dash for one that is not known."""
-    return "–" if pd.isna(value) else format(value, form)
+def _named(row: dict[str, Any]) -> dict[str, str]:
+    return {axis: row[axis] for axis in ("model", "loss", "strategy")} | {"n": str(row["n"])}
 
 
-def percent(share: float) -> str:
-    """A share of 1 as `0.35 %`, two digits that count."""
-    return "–" if pd.isna(share) else f"{float(f'{100 * share:.2g}'):g} %"
+def _scored(row: dict[str, Any], story: Story, name: str) -> dict[str, str]:
+    """A mean with its spread and interval."""
+    return {
+        METRICS[story.primary].title: number(row[name]),
+        "std": number(row[f"{name}_std"]),
+        "interval": interval(row[f"{name}_low"], row[f"{name}_high"]),
+    }
 
 
-def interval(low: float, high: float, form: str = ".3f") -> str:
-    """`[0.1, 0.2]`, or a dash."""
-    return "–" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"
+def _compared(row: dict[str, Any]) -> dict[str, str]:
+    """A difference from the control with its interval; empty where nothing is compared."""
+    if not row:
+        return {"difference": "", "its interval": ""}
+    return {
+        "difference": number(row["mean"], "+.3f"),
+        "its interval": interval(row["low"], row["high"], "+.3f"),
+    }

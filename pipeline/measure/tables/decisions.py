@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.measure.figures.gradients import rarest_first
-from pipeline.measure.page.summary import number
-from pipeline.measure.statistics.estimates import summarise
+from pipeline.measure.statistics.estimates import Resampled, Rules, summarise
 from pipeline.measure.story import Story
-from pipeline.measure.tables.scores import EXPERIMENT
+from pipeline.measure.tables.scores import EXPERIMENT, SPREAD, spread
+from pipeline.measure.text import number
 from pipeline.plumbing.cells import Cell
 
 SCORES = ("val_miou_before", "val_miou")
-SPREAD = ("", "_std", "_low", "_high")
 COLUMNS = [
     *EXPERIMENT,
     "class_name",
@@ -24,7 +23,7 @@ COLUMNS = [
 
 
 def decision_table(
-    decisions: Mapping[Cell, Mapping[str, Any]], metas: Mapping[str, Mapping[str, Any]], confidence: float
+    decisions: Mapping[Cell, Mapping[str, Any]], metas: Mapping[str, Mapping[str, Any]], rules: Rules
 ) -> pd.DataFrame:
     """A row per experiment with a fitted decision and class: the number added to its logits, and the mean IoU of the
     validation split before and after (the same in all rows of an experiment), each as mean over `n` seeds with standard
@@ -40,9 +39,8 @@ def decision_table(
     for names, seeds in per_seed.groupby(keys, sort=False):
         row = dict(zip(keys, names, strict=True)) | {"n": len(seeds)}
         for name in ("offset", *SCORES):
-            limits = (-np.inf, np.inf) if name == "offset" else (0.0, 1.0)
-            _, *found = summarise(seeds[name].to_numpy(float), confidence, *limits)
-            row |= dict(zip((f"{name}{suffix}" for suffix in SPREAD), found, strict=True))
+            low, high = (-np.inf, np.inf) if name == "offset" else (0.0, 1.0)
+            row |= spread(name, summarise(Resampled(seeds[name].to_numpy(float)), rules, low=low, high=high))
         table.append(row)
     return pd.DataFrame(table, columns=COLUMNS)
 

@@ -1,7 +1,7 @@
 """The factorial view: what each strategy does under each loss, on average, and whether that depends on the loss.
 
-All differences are paired by seed. A mean over losses or strategies takes a seed only if all of them finished with it,
-and the two-way analysis only seeds with which everything finished, so that like is compared with like.
+All differences are paired by seed and by test image. A mean over losses or strategies takes a seed only if all of them
+finished with it, and the two-way analysis only seeds with which everything finished: like is compared with like.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.statistics.estimates import paired_difference
+from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.statistics.estimates import Difference, Rules, difference
 from pipeline.measure.statistics.two_way import Effect, two_way
-from pipeline.measure.tables.scores import EXPERIMENT, by_seed, with_verdicts
+from pipeline.measure.tables.scores import EXPERIMENT, PAIR, PLACE, Scores, with_verdicts
 
-PLACE = ["dataset", "model"]
-FOUND = ["n", "mean", "low", "high", "p"]
+FOUND = list(Difference._fields)
 
 
 class Factorial(NamedTuple):
@@ -33,28 +33,48 @@ class Factorial(NamedTuple):
     """A row per dataset and model without a two-way analysis: `reason`, a clause."""
 
 
-def factorial(cells: pd.DataFrame, primary: str, control: Mapping[str, str], confidence: float) -> Factorial:
-    """The factorial view of a table of cells."""
+def factorial(
+    scores: Mapping[tuple[str, str], Scores],
+    control: Mapping[str, str],
+    noise: pd.DataFrame,
+    primary: str,
+    rules: Rules,
+) -> Factorial:
+    """The factorial view of the scores of each dataset and model."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in Factorial._fields}
-    for names, group in cells.groupby(PLACE, sort=False):
-        place, scores = dict(zip(PLACE, names, strict=True)), by_seed(group, primary)
-        rows["effects"] += [place | row for row in _effects(scores, control["strategy"], confidence)]
+    for names, each in scores.items():
+        place = dict(zip(PLACE, names, strict=True))
+        compared = Compared(each, rules, METRICS[primary].higher_is_better)
+        rows["effects"] += [place | row for row in _effects(compared, control["strategy"])]
         for factor in ("strategy", "loss"):
-            rows["main"] += [place | row for row in _main(scores, factor, control[factor], confidence)]
-        blocks = complete_blocks(scores)
+            rows["main"] += [place | row for row in _main(compared, factor, control[factor])]
+        blocks = complete_blocks(each.values)
         if reason := obstacle(blocks):
             rows["obstacles"].append(place | {"reason": reason})
         else:
             found = two_way(blocks).items()
             rows["two_way"] += [place | {"effect": effect} | line._asdict() for effect, line in found]
+    effects = pd.DataFrame(rows["effects"], columns=[*EXPERIMENT, *FOUND])
+    main = pd.DataFrame(rows["main"], columns=[*PLACE, "factor", "level", *FOUND])
     return Factorial(
-        effects=with_verdicts(pd.DataFrame(rows["effects"], columns=[*EXPERIMENT, *FOUND]), primary, confidence),
-        main=with_verdicts(
-            pd.DataFrame(rows["main"], columns=[*PLACE, "factor", "level", *FOUND]), primary, confidence
-        ),
+        effects=with_verdicts(effects, primary, rules, noise),
+        main=with_verdicts(main, primary, rules),  # a mean over losses has less noise than the repeated control
         two_way=pd.DataFrame(rows["two_way"], columns=[*PLACE, "effect", *Effect._fields]),
         obstacles=pd.DataFrame(rows["obstacles"], columns=[*PLACE, "reason"]),
     )
+
+
+class Compared(NamedTuple):
+    """How the experiments of one dataset and model are compared."""
+
+    scores: Scores
+    rules: Rules
+    higher_is_better: bool
+
+    def between(self, pairs: list[tuple[str, str]], reference: list[tuple[str, str]]) -> dict[str, float]:
+        """The difference of the mean of some experiments from that of others."""
+        both = (self.scores.of(*each) for each in (pairs, reference))
+        return difference(*both, self.rules, self.scores.units, self.higher_is_better)._asdict()
 
 
 def complete_blocks(scores: pd.DataFrame) -> np.ndarray:
@@ -75,20 +95,19 @@ def obstacle(blocks: np.ndarray) -> str | None:
     return None
 
 
-def _effects(scores: pd.DataFrame, reference: str, confidence: float) -> Iterator[dict[str, Any]]:
+def _effects(compared: Compared, reference: str) -> Iterator[dict[str, Any]]:
     """Each strategy against the reference under the same loss."""
-    for loss, strategy in scores.columns:
+    for loss, strategy in compared.scores.values.columns:
         if strategy != reference:
-            values, base = (scores[loss, each].to_numpy(float) for each in (strategy, reference))
-            found = paired_difference(values, base, confidence)
-            yield {"loss": loss, "strategy": strategy} | found._asdict()
+            found = compared.between([(loss, strategy)], [(loss, reference)])
+            yield {"loss": loss, "strategy": strategy} | found
 
 
-def _main(scores: pd.DataFrame, factor: str, reference: str, confidence: float) -> Iterator[dict[str, Any]]:
+def _main(compared: Compared, factor: str, reference: str) -> Iterator[dict[str, Any]]:
     """Each level of a factor against the reference, as means over the levels of the other factor."""
-    levels = scores.columns.unique(factor)
-    means = {level: scores.xs(level, axis=1, level=factor).mean(axis=1, skipna=False) for level in levels}
-    for level in levels:
+    columns = compared.scores.values.columns
+    place = PAIR.index(factor)
+    of_level = {level: [pair for pair in columns if pair[place] == level] for level in columns.unique(factor)}
+    for level, pairs in of_level.items():
         if level != reference:
-            values, base = (means[each].to_numpy(float) for each in (level, reference))
-            yield {"factor": factor, "level": level} | paired_difference(values, base, confidence)._asdict()
+            yield {"factor": factor, "level": level} | compared.between(pairs, of_level[reference])

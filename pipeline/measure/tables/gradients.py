@@ -1,5 +1,6 @@
 """The tables that the stage `gradients` writes and the report shows."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,10 @@ class GradientTables(NamedTuple):
     """A row per loss, point and class: its share of the pixels, and of the gradient with respect to the logits."""
     cosines: pd.DataFrame
     """A row per pair of losses, at the initial weights."""
+
+    def renamed(self, datasets: Mapping[str, str]) -> "GradientTables":
+        """The same with other names of datasets."""
+        return GradientTables(*(table.assign(dataset=table["dataset"].map(datasets)) for table in self))
 
 
 _PLACE = ["dataset", "model", "loss"]

@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 
 from pipeline.measure.figures.style import line_styles, of, styled
 from pipeline.measure.metrics.table import METRICS
-from pipeline.measure.statistics.estimates import paired_difference
+from pipeline.measure.statistics.estimates import Rules, difference
 from pipeline.measure.story import Story
+from pipeline.measure.tables.scores import Scores
 
 SEARCH = ["dataset", "model", "loss"]
+WHICH = ("tuned", "untuned")
 Searches = Mapping[tuple[str, ...], Mapping[str, Any]]  # search.json by dataset, model and loss
 
 
@@ -42,15 +44,15 @@ def trial_table(searches: Searches) -> pd.DataFrame:
 
 
 def tuning_table(
-    cells: pd.DataFrame, losses: Mapping[str, Any], rates: pd.DataFrame, primary: str, confidence: float
+    scores: Mapping[tuple[str, str], Scores], losses: Mapping[str, Any], rates: pd.DataFrame, primary: str, rules: Rules
 ) -> pd.DataFrame:
     """Losses that params.yaml lists twice, tuned and with `tune: false`, side by side at equal seeds.
 
     `losses` describes each loss; two are the same loss if their descriptions are equal. A row per pair and strategy:
     both means, the paired difference with its interval, and the rank of each among the pairs of that strategy.
     """
-    rows = []
-    for (dataset, model), group in cells.groupby(["dataset", "model"], sort=False):
+    rows, higher = [], METRICS[primary].higher_is_better
+    for (dataset, model), each in scores.items():
         searched = of(rates, dataset, model).set_index("loss")["trials"] > 0
         pairs = [
             (tuned, untuned)
@@ -58,19 +60,19 @@ def tuning_table(
             for untuned in searched[~searched].index
             if tuned in losses and losses[tuned] == losses.get(untuned)
         ]
-        for (tuned, untuned), strategy in ((pair, each) for pair in pairs for each in group["strategy"].unique()):
-            values = [
-                group[(group["loss"] == loss) & (group["strategy"] == strategy)].set_index("seed")[primary]
-                for loss in (tuned, untuned)
-            ]
-            n, mean, low, high, _ = paired_difference(*(each.to_numpy(float) for each in values), confidence)
+        strategies = each.values.columns.unique("strategy")
+        for (tuned, untuned), strategy in ((pair, name) for pair in pairs for name in strategies):
+            both = [each.of((loss, strategy)) for loss in (tuned, untuned)]
+            found = difference(*both, rules, each.units, higher)
             names = {"dataset": dataset, "model": model, "loss": tuned, "untuned": untuned, "strategy": strategy}
-            means = {"n": n, "tuned_mean": values[0].mean(), "untuned_mean": values[1].mean()}
-            rows.append(names | means | {"difference": mean, "low": low, "high": high})
+            means = {f"{which}_mean": pd.Series(one.values).mean() for which, one in zip(WHICH, both, strict=True)}
+            rows.append(
+                names | {"n": found.n} | means | {"difference": found.mean, "low": found.low, "high": found.high}
+            )
     columns = ["dataset", "model", "loss", "untuned", "strategy", "n", "tuned_mean", "untuned_mean"]
     table = pd.DataFrame(rows, columns=[*columns, "difference", "low", "high"])
     by_strategy = table.groupby(["dataset", "model", "strategy"])
-    for which in ("tuned", "untuned"):
+    for which in WHICH:
         ranks = by_strategy[f"{which}_mean"].rank(ascending=not METRICS[primary].higher_is_better, method="min")
         table[f"{which}_rank"] = ranks.astype("Int64")
     return table

@@ -1,117 +1,226 @@
-"""The tables of the report, from stored counts: one row per cell, per experiment, per class, per difference."""
+"""The tables of the report: one row per cell, per experiment, per class, per difference.
+
+Experiments are compared by `Scores`: one metric of one dataset and model, per seed, and under the same resamples of the
+test images for all, so that every difference is paired by seed and by image.
+"""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.counts.region import COUNTS
 from pipeline.measure.metrics.table import CLASS_SCORES, METRICS, Metric
-from pipeline.measure.statistics.estimates import holm, paired_difference, summarise, verdict
+from pipeline.measure.pools import which_fold
+from pipeline.measure.statistics.estimates import (
+    Difference,
+    Estimate,
+    Resampled,
+    Rules,
+    Units,
+    difference,
+    holm,
+    summarise,
+)
+from pipeline.measure.statistics.verdicts import verdict
+from pipeline.measure.tables.measured import Measured
 from pipeline.plumbing.cells import AXES, Cell
 
 EXPERIMENT = list(AXES[:4])
 CELL = list(AXES)
+PLACE = EXPERIMENT[:2]
+PAIR = EXPERIMENT[2:]
+SPREAD = ("", "_std", "_low", "_high")
+TESTS = ["p_holm", "p_equivalent", "verdict"]
 
 
-class Judged(NamedTuple):
-    """What is known of one cell: its state, and the counts `n c 4` of its test images if it finished."""
+class Scores(NamedTuple):
+    """The primary metric of one dataset and model."""
 
-    state: str
-    """`finished`, `diverged at iteration n`, or `missing`."""
-    classes: list[str]
-    counts: np.ndarray | None
+    values: pd.DataFrame
+    """A row per seed, a column per pair of loss and strategy, in the order of params.yaml; NaN unless finished."""
+    draws: np.ndarray
+    """`b s e`, of the same seeds and experiments: under each resample of the test images."""
+    left_out: np.ndarray | None
+    """`u s e`: without each unit of resampling."""
+    units: Units
+
+    def of(self, *pairs: tuple[str, str]) -> Resampled:
+        """The scores of an experiment, or the mean of several; NaN at a seed with which one of them did not finish."""
+        at = [self.values.columns.get_loc(pair) for pair in pairs]
+        left_out = None if self.left_out is None else self.left_out[..., at].mean(axis=-1)
+        return Resampled(self.values.to_numpy()[:, at].mean(axis=-1), self.draws[..., at].mean(axis=-1), left_out)
 
 
-def counts_from_table(table: pd.DataFrame) -> np.ndarray:
-    """Counts `n c 4` from the rows that `evaluate` stored."""
-    table = table.sort_values(["image", "class_index"])
-    return table[list(COUNTS)].to_numpy().reshape(table["image"].nunique(), -1, len(COUNTS))
-
-
-def cell_table(judged: Mapping[Cell, Judged]) -> pd.DataFrame:
+def cell_table(measured: Mapping[Cell, Measured]) -> pd.DataFrame:
     """A row per cell: axes, state and every metric (NaN unless finished)."""
-    rows = []
-    for cell, each in judged.items():
-        known = each.counts is not None
-        scores = {name: metric.compute(each.counts) if known else np.nan for name, metric in METRICS.items()}
-        rows.append({**cell._asdict(), "state": each.state, **scores})
+    rows = [{**cell._asdict(), "state": each.state, **each.metrics} for cell, each in measured.items()]
     return pd.DataFrame(rows, columns=[*CELL, "state", *METRICS])
 
 
-def leaderboard(cells: pd.DataFrame, primary: str, confidence: float) -> pd.DataFrame:
+def scores_of(
+    measured: Mapping[Cell, Measured], units: Mapping[str, Units], primary: str
+) -> dict[tuple[str, str], Scores]:
+    """The scores of the primary metric by dataset and model; `units` by dataset."""
+    places = dict.fromkeys((cell.dataset, cell.model) for cell in measured)
+    return {place: _scores(_of_place(measured, place), units[place[0]], primary) for place in places}
+
+
+def leaderboard(
+    measured: Mapping[Cell, Measured], units: Mapping[str, Units], primary: str, rules: Rules
+) -> pd.DataFrame:
     """A row per experiment, best first within a dataset: axes, n, and M, M_std, M_low, M_high for each metric M."""
     rows = []
-    for experiment, seeds in cells.groupby(EXPERIMENT, sort=False):
-        row = dict(zip(EXPERIMENT, experiment, strict=True)) | {"n": int(seeds[primary].notna().sum())}
+    for experiment, seeds in by_experiment(measured).items():
+        row: dict[str, Any] = dict(zip(EXPERIMENT, experiment, strict=True))
+        row["n"] = sum(each.state == "finished" for each in seeds)
         for name, metric in METRICS.items():
-            _, row[name], *spread = summarise(seeds[name].to_numpy(float), confidence, metric.low, metric.high)
-            row |= dict(zip((f"{name}_std", f"{name}_low", f"{name}_high"), spread, strict=True))
+            scores = _resampled(seeds, name, primary)
+            row |= spread(name, summarise(scores, rules, units[row["dataset"]], metric.low, metric.high))
         rows.append(row)
     return _best_first(pd.DataFrame(rows), primary, METRICS[primary])
 
 
-def difference_table(cells: pd.DataFrame, primary: str, control: Mapping[str, str], confidence: float) -> pd.DataFrame:
+def difference_table(
+    scores: Mapping[tuple[str, str], Scores],
+    control: Mapping[str, str],
+    noise: pd.DataFrame,
+    primary: str,
+    rules: Rules,
+) -> pd.DataFrame:
     """A row per experiment but the control: paired difference of the primary metric from the control of its dataset and
-    model, with interval, p-value corrected over all rows of the dataset, and verdict."""
-    rows = []
-    reference = (control["loss"], control["strategy"])
-    for (dataset, model), group in cells.groupby(EXPERIMENT[:2], sort=False):
-        scores = by_seed(group, primary)
-        for pair in scores.columns:
+    model, with interval, p-values corrected over all rows of the dataset, and verdict."""
+    rows, reference = [], (control["loss"], control["strategy"])
+    for place, each in scores.items():
+        for pair in each.values.columns:
             if pair != reference:
-                values, base = (scores[each].to_numpy(float) for each in (pair, reference))
-                found = paired_difference(values, base, confidence)
-                rows.append(dict(zip(EXPERIMENT, (dataset, model, *pair), strict=True)) | found._asdict())
-    return with_verdicts(
-        pd.DataFrame(rows, columns=[*EXPERIMENT, "n", "mean", "low", "high", "p"]), primary, confidence
+                found = difference(
+                    each.of(pair), each.of(reference), rules, each.units, METRICS[primary].higher_is_better
+                )
+                rows.append(dict(zip(EXPERIMENT, (*place, *pair), strict=True)) | found._asdict())
+    return with_verdicts(pd.DataFrame(rows, columns=[*EXPERIMENT, *Difference._fields]), primary, rules, noise)
+
+
+def with_verdicts(
+    differences: pd.DataFrame, primary: str, rules: Rules, noise: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Differences with `p_holm` and `p_equivalent`, both corrected over all rows of a dataset, and the verdict that
+    they allow. With `noise`, a difference is better or worse only beyond that of the repeated control."""
+    p_holm, p_equivalent = (
+        differences.groupby("dataset")[name].transform(lambda p: holm(p.to_numpy(float)))
+        for name in ("p", "p_equivalent")
     )
-
-
-def by_seed(cells: pd.DataFrame, primary: str) -> pd.DataFrame:
-    """Scores of the cells of one dataset and model: a row per seed, a column per pair of loss and strategy."""
-    pairs = pd.MultiIndex.from_frame(cells[EXPERIMENT[2:]].drop_duplicates())  # in the order of params.yaml
-    return cells.pivot(index="seed", columns=EXPERIMENT[2:], values=primary).reindex(columns=pairs)
-
-
-def with_verdicts(differences: pd.DataFrame, primary: str, confidence: float) -> pd.DataFrame:
-    """Differences with `p_holm`, corrected over all rows of a dataset, and the verdict that it allows."""
-    corrected = differences.groupby("dataset")["p"].transform(lambda p: holm(p.to_numpy(float)))
+    floors = {} if noise is None else noise.set_index(PLACE)["mean"].abs().to_dict()
+    floor = [floors.get(place, np.nan) for place in differences[PLACE].itertuples(index=False, name=None)]
     higher = METRICS[primary].higher_is_better
-    verdicts = [verdict(mean, p, confidence, higher) for mean, p in zip(differences["mean"], corrected, strict=True)]
-    return differences.assign(p_holm=corrected, verdict=verdicts)
+    verdicts = [
+        verdict(*row, rules.confidence, higher)
+        for row in zip(differences["mean"], p_holm, p_equivalent, floor, strict=True)
+    ]
+    return differences.assign(p_holm=p_holm, p_equivalent=p_equivalent, verdict=verdicts)
+
+
+def noise_table(
+    repeated: Mapping[Cell, Measured],
+    scores: Mapping[tuple[str, str], Scores],
+    control: Mapping[str, str],
+    primary: str,
+    rules: Rules,
+) -> pd.DataFrame:
+    """A row per dataset and model whose control was trained once more with other seeds: n, its `score` with spread, and
+    its difference from the control. Seeds are paired in their order, which means nothing: they share no initial
+    weights; those of a fold with each other, which share their test images."""
+    rows, pair = [], (control["loss"], control["strategy"])
+    for place in dict.fromkeys((cell.dataset, cell.model) for cell in repeated):
+        units, higher = scores[place].units, METRICS[primary].higher_is_better
+        cells = _of_place(repeated, place)
+        again, first = _resampled(list(cells.values()), primary, primary), scores[place].of(pair)
+        these, those = _paired([cell.seed for cell in cells], list(scores[place].values.index))
+        found = difference(_of_seeds(again, these), _of_seeds(first, those), rules, units, higher)
+        metric = METRICS[primary]
+        row = dict(zip(PLACE, place, strict=True)) | found._asdict()
+        rows.append(row | spread("score", summarise(again, rules, units, metric.low, metric.high)))
+    spreads = [f"score{suffix}" for suffix in SPREAD]
+    return pd.DataFrame(rows, columns=[*PLACE, "n", *spreads, "mean", "low", "high"])
 
 
 def class_table(
-    judged: Mapping[Cell, Judged], frequencies: Mapping[str, list[float]], confidence: float
+    measured: Mapping[Cell, Measured],
+    classes: Mapping[str, list[str]],
+    frequencies: Mapping[str, list[float]],
+    units: Mapping[str, Units],
+    rules: Rules,
 ) -> pd.DataFrame:
     """A row per experiment and class: share of train pixels, images without the class in truth and prediction, and the
     mean over seeds of each score with standard deviation and interval."""
     rows = []
-    for cell, each in judged.items():
-        if each.counts is None:
-            continue
-        total = each.counts.sum(axis=0)
-        absent = (each.counts[..., :3].sum(axis=-1) == 0).sum(axis=0)
-        scores = {name: score(total) for name, score in CLASS_SCORES.items()}
-        for index, name in enumerate(each.classes):
-            place = {"class_name": name, "train_frequency": frequencies[cell.dataset][index], "absent": absent[index]}
-            rows.append({**cell._asdict(), **place, **{score: scores[score][index] for score in scores}})
-    per_seed = pd.DataFrame(rows, columns=[*CELL, "class_name", "train_frequency", "absent", *CLASS_SCORES])
-    keys = [*EXPERIMENT, "class_name", "train_frequency"]
-    groups = per_seed.groupby(keys, sort=False)
-    rows = [_class_row(dict(zip(keys, key, strict=True)), seeds, confidence) for key, seeds in groups]
-    spread = [f"{name}{suffix}" for name in CLASS_SCORES for suffix in ("", "_std", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[*keys, "n", "absent", *spread])
+    for experiment, every in by_experiment(measured).items():
+        seeds = [each for each in every if each.state == "finished"]
+        for index, name in enumerate(classes[experiment[0]] if seeds else []):
+            row: dict[str, Any] = dict(zip(EXPERIMENT, experiment, strict=True))
+            row |= {"class_name": name, "train_frequency": frequencies[experiment[0]][index], "n": len(seeds)}
+            row["absent"] = np.mean([each.absent[index] for each in seeds])
+            for key, score in CLASS_SCORES.items():
+                of_class = Resampled(
+                    np.array([each.class_scores[key][index] for each in seeds]),
+                    np.stack([each.class_draws[key][:, index] for each in seeds], axis=1),
+                    None,
+                )
+                row |= spread(
+                    key, summarise(of_class, rules._replace(interval="t"), units[experiment[0]], score.low, score.high)
+                )
+            rows.append(row)
+    spreads = [f"{name}{suffix}" for name in CLASS_SCORES for suffix in SPREAD]
+    return pd.DataFrame(rows, columns=[*EXPERIMENT, "class_name", "train_frequency", "n", "absent", *spreads])
 
 
-def _class_row(keys: dict, seeds: pd.DataFrame, confidence: float) -> dict:
-    row = {**keys, "n": len(seeds), "absent": seeds["absent"].mean()}
-    for name in CLASS_SCORES:
-        _, row[name], *spread = summarise(seeds[name].to_numpy(float), confidence, 0.0, 1.0)
-        row |= dict(zip((f"{name}_std", f"{name}_low", f"{name}_high"), spread, strict=True))
-    return row
+def spread(name: str, found: Estimate) -> dict[str, float]:
+    """Mean, standard deviation and ends of the interval, as columns of a table."""
+    return dict(zip((f"{name}{suffix}" for suffix in SPREAD), found[1:], strict=True))
+
+
+def by_experiment(measured: Mapping[Cell, Measured]) -> dict[tuple[str, ...], list[Measured]]:
+    """The cells of each experiment, in the order of their seeds."""
+    groups: dict[tuple[str, ...], list[Measured]] = {}
+    for cell, each in measured.items():
+        groups.setdefault(cell.experiment, []).append(each)
+    return groups
+
+
+def _of_place(measured: Mapping[Cell, Measured], place: tuple[str, str]) -> dict[Cell, Measured]:
+    return {cell: each for cell, each in measured.items() if (cell.dataset, cell.model) == place}
+
+
+def _resampled(seeds: list[Measured], metric: str, primary: str) -> Resampled:
+    """A metric of all seeds of an experiment; NaN unless finished."""
+    left_out = [each.left_out for each in seeds if each.left_out is not None and metric == primary]
+    return Resampled(
+        np.array([each.metrics[metric] for each in seeds]),
+        np.stack([each.draws[metric] for each in seeds], axis=1),
+        np.stack(left_out, axis=1) if left_out else None,
+    )
+
+
+def _scores(measured: Mapping[Cell, Measured], units: Units, primary: str) -> Scores:
+    pairs = list(dict.fromkeys((cell.loss, cell.strategy) for cell in measured))
+    found = [_resampled(seeds, primary, primary) for seeds in by_experiment(measured).values()]
+    seeds = pd.Index(dict.fromkeys(cell.seed for cell in measured), name="seed")
+    values, draws = (np.stack([getattr(each, part) for each in found], axis=-1) for part in ("values", "draws"))
+    left_out = None if found[0].left_out is None else np.stack([each.left_out for each in found], axis=-1)
+    return Scores(pd.DataFrame(values, seeds, pd.MultiIndex.from_tuples(pairs, names=PAIR)), draws, left_out, units)
+
+
+def _paired(these: list[int | str], those: list[int | str]) -> tuple[list[int], list[int]]:
+    """Places of the seeds that are compared: within each fold the first with the first, as far as both have one."""
+    pairs: list[tuple[int, int]] = []
+    for fold in dict.fromkeys(map(which_fold, those)):
+        both = ([place for place, seed in enumerate(seeds) if which_fold(seed) == fold] for seeds in (these, those))
+        pairs += zip(*both, strict=False)
+    return [one for one, _ in pairs], [other for _, other in pairs]
+
+
+def _of_seeds(scores: Resampled, places: list[int]) -> Resampled:
+    return Resampled(*(None if each is None else each[..., places] for each in scores))
 
 
 def _best_first(table: pd.DataFrame, primary: str, metric: Metric) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.page.summary import percent
 from pipeline.measure.story import Story
+from pipeline.measure.text import percent
 from pipeline.plumbing.cells import Cell
 
 COLUMNS = ["dataset", "strategy", "class_name", "train_share", "cells", "seen", "seen_low", "seen_high"]

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.measure.tables.decisions import decision_rows, decision_table
 from pipeline.plumbing.cells import Cell
+from tests.measure.tables.measuring import RULES
 
 METAS = {"d": {"classes": ["ground", "pole"]}}
 
@@ -19,19 +20,19 @@ def test_offsets_and_scores_are_averaged_over_seeds():
         Cell("d", "m", "dice", "thresholds", 0): fitted(1.0, 0.50, 0.60),
         Cell("d", "m", "dice", "thresholds", 1): fitted(3.0, 0.52, 0.64),
     }
-    row = decision_table(found, METAS, 0.95).set_index("class_name").loc["pole"]
+    row = decision_table(found, METAS, RULES).set_index("class_name").loc["pole"]
     assert (row["n"], row["offset"], row["offset_std"]) == (2, 2.0, pytest.approx(2**0.5))
     assert row["offset_high"] - row["offset"] == pytest.approx(12.706, abs=1e-3)
     assert (row["val_miou_before"], row["val_miou"]) == pytest.approx((0.51, 0.62))
 
 
 def test_one_seed_has_no_spread():
-    row = decision_table({Cell("d", "m", "dice", "thresholds", 0): fitted(1.0, 0.5, 0.6)}, METAS, 0.95).iloc[0]
+    row = decision_table({Cell("d", "m", "dice", "thresholds", 0): fitted(1.0, 0.5, 0.6)}, METAS, RULES).iloc[0]
     assert np.isnan(row[["offset_std", "val_miou_low"]].to_numpy(float)).all()
 
 
 def test_no_decision_gives_no_rows(story):
-    assert decision_table({}, METAS, 0.95).empty
+    assert decision_table({}, METAS, RULES).empty
     assert decision_rows(story, "digits") == []
 
 

@@ -8,31 +8,34 @@ from scipy import stats
 from pipeline.measure.figures.factorial import effects
 from pipeline.measure.figures.style import png
 from pipeline.measure.page.factorial import difference_rows, factorial_sentences, two_way_rows
-from pipeline.measure.statistics.estimates import holm
-from pipeline.measure.tables.factorial import complete_blocks, factorial, obstacle
-from pipeline.measure.tables.scores import by_seed
-from pipeline.plumbing.cells import AXES, combinations
+from pipeline.measure.statistics.estimates import Rules, holm
+from pipeline.measure.tables.factorial import Factorial, complete_blocks, factorial, obstacle
+from pipeline.measure.tables.scores import PLACE, Scores
+from pipeline.plumbing.cells import combinations
+from tests.measure.tables.measuring import scores_by_seed
 
 CONTROL = {"loss": "cross_entropy", "strategy": "none"}
 SCORES = {
     ("cross_entropy", "none"): [0.50, 0.52, 0.54],
-    ("cross_entropy", "weights"): [0.60, 0.63, 0.65],
+    ("cross_entropy", "class_weights"): [0.60, 0.63, 0.65],
     ("dice", "none"): [0.55, 0.56, 0.60],
-    ("dice", "weights"): [0.56, 0.59, 0.60],
+    ("dice", "class_weights"): [0.56, 0.59, 0.60],
 }
 
 
-def cells(scores: dict[tuple[str, str], list[float]], dataset: str = "d") -> pd.DataFrame:
-    """Cells of one dataset and model from the score of each loss, strategy and seed."""
-    rows = [(dataset, "m", *pair, seed, score) for pair, each in scores.items() for seed, score in enumerate(each)]
-    return pd.DataFrame(rows, columns=[*AXES, "miou"])
+RULES = Rules(confidence=0.95, interval="t", rope=1e-6)
+NO_NOISE = pd.DataFrame(columns=[*PLACE, "mean"])
+
+
+def analysed(scores: dict[tuple[str, str], Scores]) -> Factorial:
+    return factorial(scores, CONTROL, NO_NOISE, "miou", RULES)
 
 
 def test_an_effect_is_the_difference_from_none_under_the_same_loss():
-    rows = factorial(cells(SCORES), "miou", CONTROL, 0.95).effects.set_index(["loss", "strategy"])
-    assert rows.index.tolist() == [("cross_entropy", "weights"), ("dice", "weights")]
-    assert rows.loc[("cross_entropy", "weights"), "mean"] == pytest.approx((0.10 + 0.11 + 0.11) / 3)
-    dice = rows.loc[("dice", "weights")]
+    rows = analysed(scores_by_seed(SCORES)).effects.set_index(["loss", "strategy"])
+    assert rows.index.tolist() == [("cross_entropy", "class_weights"), ("dice", "class_weights")]
+    assert rows.loc[("cross_entropy", "class_weights"), "mean"] == pytest.approx((0.10 + 0.11 + 0.11) / 3)
+    dice = rows.loc[("dice", "class_weights")]
     expected = stats.ttest_rel(SCORES["dice", "weights"], SCORES["dice", "none"])
     assert (dice["n"], dice["mean"], dice["p"]) == (3, pytest.approx(0.04 / 3), pytest.approx(expected.pvalue))
     interval = expected.confidence_interval(0.95)
@@ -42,17 +45,16 @@ def test_an_effect_is_the_difference_from_none_under_the_same_loss():
 
 
 def test_the_correction_spans_all_rows_of_a_dataset_and_no_others():
-    both = pd.concat([cells(SCORES), cells(SCORES, "e")])
-    rows = factorial(both, "miou", CONTROL, 0.95).effects
+    rows = analysed(scores_by_seed(SCORES) | scores_by_seed(SCORES, "streets")).effects
     times = rows["loss"].map({"cross_entropy": 2, "dice": 1})  # the smaller p of two, then the greater
     assert rows["p_holm"].tolist() == pytest.approx((times * rows["p"]).tolist())
 
 
 def test_a_main_effect_is_the_mean_over_the_other_factor_seed_by_seed():
-    rows = factorial(cells(SCORES), "miou", CONTROL, 0.95).main.set_index(["factor", "level"])
-    assert rows.index.tolist() == [("strategy", "weights"), ("loss", "dice")]
+    rows = analysed(scores_by_seed(SCORES)).main.set_index(["factor", "level"])
+    assert rows.index.tolist() == [("strategy", "class_weights"), ("loss", "dice")]
     of_strategy = np.array([(0.10 + 0.01) / 2, (0.11 + 0.03) / 2, (0.11 + 0.00) / 2])
-    found = rows.loc[("strategy", "weights")]
+    found = rows.loc[("strategy", "class_weights")]
     assert found["mean"] == pytest.approx(of_strategy.mean())
     assert found["p"] == pytest.approx(stats.ttest_1samp(of_strategy, 0).pvalue)
     of_loss = np.array([(0.05 - 0.04) / 2, (0.04 - 0.04) / 2, (0.06 - 0.05) / 2])
@@ -61,15 +63,15 @@ def test_a_main_effect_is_the_mean_over_the_other_factor_seed_by_seed():
 
 def test_a_mean_takes_a_seed_only_if_everything_finished_with_it():
     """Otherwise two averages would be over different losses."""
-    gap = SCORES | {("dice", "weights"): [np.nan, 0.59, 0.60]}
-    found = factorial(cells(gap), "miou", CONTROL, 0.95)
+    gap = SCORES | {("dice", "class_weights"): [np.nan, 0.59, 0.60]}
+    found = analysed(scores_by_seed(gap))
     assert found.effects.set_index(["loss", "strategy"])["n"].tolist() == [3, 2]
     assert found.main["n"].tolist() == [2, 2]
     assert found.two_way["n"].tolist() == [2, 2, 2]
 
 
 def test_blocks_keep_losses_and_strategies_apart():
-    blocks = complete_blocks(by_seed(cells(SCORES), "miou"))
+    blocks = complete_blocks(scores_by_seed(SCORES)["digits", "unet_tiny"].values)
     assert blocks.shape == (3, 2, 2)
     assert blocks[0].tolist() == [[0.50, 0.60], [0.55, 0.56]]
 
@@ -89,8 +91,8 @@ def test_an_analysis_needs_two_of_everything(shape, reason):
 
 
 def test_a_loss_that_never_finishes_leaves_the_effects_under_the_others():
-    lost = SCORES | {("dice", each): [np.nan] * 3 for each in ("none", "weights")}
-    found = factorial(cells(lost), "miou", CONTROL, 0.95)
+    lost = SCORES | {("dice", each): [np.nan] * 3 for each in ("none", "class_weights")}
+    found = analysed(scores_by_seed(lost))
     assert found.effects["n"].tolist() == [3, 0]
     assert found.main["mean"].isna().all()
     assert found.two_way.empty
@@ -103,7 +105,7 @@ def test_a_loss_that_never_finishes_leaves_the_effects_under_the_others():
 def test_constant_scores_claim_nothing(seeds):
     """Sums of equal numbers differ in their last digit; that is no spread."""
     same = {pair: [0.1 + 0.2 * place] * seeds for place, pair in enumerate(SCORES)}
-    found = factorial(cells(same), "miou", CONTROL, 0.95)
+    found = analysed(scores_by_seed(same))
     assert found.effects["p"].isna().all()
     assert found.main["p"].isna().all()
     assert found.two_way["p"].isna().all()
@@ -111,11 +113,10 @@ def test_constant_scores_claim_nothing(seeds):
 
 
 def test_the_words_say_what_is_proven_on_average_and_that_the_effect_depends_on_the_loss(tell, sizes):
-    story = tell(sizes(2, 2, 3))
-    found = factorial(cells(SCORES), "miou", CONTROL, 0.95)
-    (text,) = factorial_sentences(story._replace(factorial=found, cells=cells(SCORES)), "d")
+    found = analysed(scores_by_seed(SCORES))
+    (text,) = factorial_sentences(tell(sizes(2, 2, 3))._replace(factorial=found), "digits")
     mean = found.main.set_index("factor").loc["strategy"]
-    claim = f"weights is better than none by +0.060 [{mean['low']:+.3f}, {mean['high']:+.3f}]"
+    claim = f"class_weights is better than none by +0.060 [{mean['low']:+.3f}, {mean['high']:+.3f}]"
     assert text.startswith(f"Averaged over 2 losses, {claim}; no other difference is proven.")
     assert "The effect of a strategy differs between losses (interaction: F(1, 2) = " in text
 

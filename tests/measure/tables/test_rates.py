@@ -5,23 +5,23 @@ import pandas as pd
 import pytest
 
 from pipeline.measure.tables.rates import rate_table, sensitivity, trial_table, tuning_table
-from pipeline.plumbing.cells import AXES
+from tests.measure.tables.measuring import RULES, scores_by_seed
 
 TRIALS = [{"lr": 0.001, "val_miou": 0.4}, {"lr": 0.01, "val_miou": 0.6}, {"lr": 0.1, "val_miou": None}]
 SEARCHES = {
-    ("d", "m", "dice"): {"lr": 0.01, "untuned_lr": 0.001, "flag": None, "trials": TRIALS},
-    ("d", "m", "focal"): {"lr": 0.001, "untuned_lr": 0.001, "flag": "flat", "trials": TRIALS},
-    ("d", "m", "dice_untuned"): {"lr": 0.001, "untuned_lr": 0.001, "flag": None, "trials": []},
-    ("d", "m", "focal_untuned"): {"lr": 0.001, "untuned_lr": 0.001, "flag": None, "trials": []},
+    ("digits", "unet_tiny", "dice"): {"lr": 0.01, "untuned_lr": 0.001, "flag": None, "trials": TRIALS},
+    ("digits", "unet_tiny", "focal"): {"lr": 0.001, "untuned_lr": 0.001, "flag": "flat", "trials": TRIALS},
+    ("digits", "unet_tiny", "dice_untuned"): {"lr": 0.001, "untuned_lr": 0.001, "flag": None, "trials": []},
+    ("digits", "unet_tiny", "focal_untuned"): {"lr": 0.001, "untuned_lr": 0.001, "flag": None, "trials": []},
 }
 LOSSES = {"dice": {"kind": "dice"}, "focal": {"kind": "focal"}}
 LOSSES |= {f"{name}_untuned": block for name, block in LOSSES.items()}
 
 
-def cells(scores: dict[str, list[float]]) -> pd.DataFrame:
-    """Cells of one dataset, model and strategy from the score of each loss and seed."""
-    rows = [("d", "m", loss, "none", seed, score) for loss, each in scores.items() for seed, score in enumerate(each)]
-    return pd.DataFrame(rows, columns=[*AXES, "miou"])
+def compared(scores: dict[str, list[float]], losses: dict[str, dict] = LOSSES) -> pd.DataFrame:
+    """The table of tuned and untuned losses, from the score of each loss and seed."""
+    found = scores_by_seed({(loss, "none"): each for loss, each in scores.items()})
+    return tuning_table(found, losses, rate_table(SEARCHES), "miou", RULES).set_index("loss")
 
 
 def test_a_search_is_summed_up_in_a_row():
@@ -44,7 +44,7 @@ def test_every_trial_is_a_row_and_a_diverged_one_has_no_score():
 def test_a_loss_that_is_listed_tuned_and_untuned_is_compared_seed_by_seed():
     """Differences 0.1, 0.2 and 0.3 have mean 0.2, standard deviation 0.1 and a 95 % margin of 4.303 * 0.1 / sqrt(3)."""
     scores = {"dice": [0.6, 0.8, 0.7], "dice_untuned": [0.5, 0.6, 0.4], "focal": [0.5] * 3, "focal_untuned": [0.6] * 3}
-    table = tuning_table(cells(scores), LOSSES, rate_table(SEARCHES), "miou", 0.95).set_index("loss")
+    table = compared(scores)
     dice = table.loc["dice"]
     assert (dice["untuned"], dice["n"]) == ("dice_untuned", 3)
     assert dice[["tuned_mean", "untuned_mean", "difference"]].tolist() == pytest.approx([0.7, 0.5, 0.2])
@@ -56,7 +56,7 @@ def test_a_loss_that_is_listed_tuned_and_untuned_is_compared_seed_by_seed():
 def test_losses_that_differ_in_an_option_are_no_pair():
     scores = {"dice": [0.6], "dice_untuned": [0.5]}
     other = {"dice": LOSSES["dice"], "dice_untuned": {"kind": "dice", "denominator": "squared"}}
-    assert tuning_table(cells(scores), other, rate_table(SEARCHES), "miou", 0.95).empty
+    assert compared(scores, other).empty
 
 
 def test_the_figure_has_a_line_per_searched_loss_and_rings_the_rate_taken(story):
