@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.datasets.base_statistics import count_classes, count_components
 from pipeline.learn.samples import shuffled_passes
 from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, assemble
 from pipeline.plumbing import plugins
-from pipeline.datasets.base_statistics import count_classes, count_components
 
 CPU = torch.device("cpu")
 IMAGES, CLASSES = 6, 3

@@ -5,20 +5,20 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.measure.tables.calibration import reliability_table, temperature_table
-from pipeline.measure.tables.ranking import rankings
 
 from pipeline.measure.counts import objects, skeletons, surfaces
 from pipeline.measure.counts.calibration import BINS
 from pipeline.measure.counts.store import Counts
 from pipeline.measure.statistics.estimates import Rules, Units
 from pipeline.measure.story import Shown, Story
+from pipeline.measure.tables.calibration import reliability_table, temperature_table
 from pipeline.measure.tables.decisions import decision_table
 from pipeline.measure.tables.dial import dial_table, find_dials
 from pipeline.measure.tables.factorial import factorial
 from pipeline.measure.tables.gallery import COLUMNS as GALLERY
 from pipeline.measure.tables.gradients import COLUMNS, END, START, GradientTables
 from pipeline.measure.tables.measured import Measured, Weights, measure, unmeasured
+from pipeline.measure.tables.ranking import rankings
 from pipeline.measure.tables.rates import rate_table, trial_table, tuning_table
 from pipeline.measure.tables.scores import (
     cell_table,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.datasets.base_statistics import count_classes, count_components
 from pipeline.learn.samples import shuffled_passes
 from pipeline.plumbing import plugins
 from pipeline.plumbing.labels import IGNORE
-from pipeline.datasets.base_statistics import count_classes, count_components
 from pipeline.strategies.base import ClassStatistics, Draws
 
 torch.set_num_threads(1)  # tiny tensors: more threads only cost time
