@@ -36,7 +36,7 @@ def test_an_effect_is_the_difference_from_none_under_the_same_loss():
     assert rows.index.tolist() == [("cross_entropy", "class_weights"), ("dice", "class_weights")]
     assert rows.loc[("cross_entropy", "class_weights"), "mean"] == pytest.approx((0.10 + 0.11 + 0.11) / 3)
     dice = rows.loc[("dice", "class_weights")]
-    expected = stats.ttest_rel(SCORES["dice", "weights"], SCORES["dice", "none"])
+    expected = stats.ttest_rel(SCORES["dice", "class_weights"], SCORES["dice", "none"])
     assert (dice["n"], dice["mean"], dice["p"]) == (3, pytest.approx(0.04 / 3), pytest.approx(expected.pvalue))
     interval = expected.confidence_interval(0.95)
     assert (dice["low"], dice["high"]) == pytest.approx((interval.low, interval.high))
