@@ -49,7 +49,7 @@ def main() -> None:
 def write_tables(story: Story) -> None:
     """The tables as files, and what DVC's own `metrics` and `plots` read."""
     _write(RESULTS / "leaderboard.csv", story.leaderboard)
-    _write(RESULTS / "cells.csv", pd.concat([story.cells, story.repeats]))
+    _write(RESULTS / "cells.csv", pd.concat([story.cells, story.repeats]) if len(story.repeats) else story.cells)
     with whole(RESULTS / "tables") as part:
         part.mkdir(parents=True)
         for name, table in tables_of(story).items():

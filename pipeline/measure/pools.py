@@ -1,8 +1,8 @@
 """Cross-validation: the folds of a dataset, each an entry of params.yaml, are reported as one dataset.
 
-Each fold has test images of its own, so all of them are judged, and the cell of a fold and a seed counts as one repeat.
-Repeats share most of their training images and so are more alike than independent ones: `Units.overlap` says by how
-much their spread must be widened.
+Each fold has test images of its own, so all images are judged. A fold counts as one value, the mean over its seeds,
+which share its images. Folds share most of their training images and so are more alike than independent repeats:
+`Units.overlap` says by how much their spread must be widened.
 """
 
 import itertools

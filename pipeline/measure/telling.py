@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.measure import evidence
-from pipeline.measure.pools import Pool, find_pools, pooled, pooled_cell, pooled_meta
+from pipeline.measure.pools import Pool, find_pools, pooled, pooled_cell, pooled_meta, which_fold
 from pipeline.measure.statistics.estimates import Rules, Units
 from pipeline.measure.story import Story
 from pipeline.measure.tables.calibration import reliability_table, temperature_table
@@ -16,7 +16,7 @@ from pipeline.measure.tables.dial import dial_table, find_dials
 from pipeline.measure.tables.factorial import factorial
 from pipeline.measure.tables.gallery import gallery_table, shown_images
 from pipeline.measure.tables.gradients import read_gradients
-from pipeline.measure.tables.measured import Measured, Weights, measure, unmeasured
+from pipeline.measure.tables.measured import Measured, Weights, mean_over_seeds, measure, unmeasured
 from pipeline.measure.tables.ranking import rankings
 from pipeline.measure.tables.rates import rate_table, trial_table, tuning_table
 from pipeline.measure.tables.scores import (
@@ -49,12 +49,13 @@ def tell(plan: dict[str, Any]) -> Story:
     again = evidence.read_facts(repeats(axes, control, plan["noise_floor"]))
     by_entry = measure_all(facts, weights, primary)
     measured, repeated = (pooled(each, pools) for each in (by_entry, measure_all(again, weights, primary)))
-    scores = scores_of(measured, units, primary)
-    board = leaderboard(measured, units, primary, rules)
-    noise = noise_table(repeated, scores, control, primary, rules)
+    judged = per_fold(measured)
+    scores = scores_of(judged, units, primary)
+    board = leaderboard(judged, units, primary, rules)
+    noise = noise_table(per_fold(repeated), scores, control, primary, rules)
     effects = factorial(scores, control, noise, primary, rules)
     frequencies = {name: meta["pixel_frequency"] for name, meta in metas.items()}
-    classes = class_table(measured, {name: meta["classes"] for name, meta in metas.items()}, frequencies, units, rules)
+    classes = class_table(judged, {name: meta["classes"] for name, meta in metas.items()}, frequencies, units, rules)
     dials, trained = find_dials(metas), evidence.trained(facts)
     firsts = {pool.first: pool.name for pool in pools}  # what is shown of one fold alone
     searches = {
@@ -115,6 +116,14 @@ def units_of(pool: Pool, entries: Mapping[str, Mapping[str, Any]], weights: Mapp
 def measure_all(facts: evidence.Facts, weights: Mapping[str, Weights], primary: str) -> dict[Cell, Measured]:
     """Every cell as far as it is known, one at a time."""
     return {cell: _measured(cell, known, weights[cell.dataset], primary) for cell, known in facts.items()}
+
+
+def per_fold(measured: Mapping[Cell, Measured]) -> dict[Cell, Measured]:
+    """Cells as they are counted: the seeds of one fold are one value, since they share its images; others stay."""
+    together: dict[Cell, list[Measured]] = {}
+    for cell, each in measured.items():
+        together.setdefault(cell._replace(seed=which_fold(cell.seed) or cell.seed), []).append(each)
+    return {cell: each[0] if len(each) == 1 else mean_over_seeds(each) for cell, each in together.items()}
 
 
 def evaluations(measured: Mapping[Cell, Measured]) -> dict[str, dict[str, Any]]:

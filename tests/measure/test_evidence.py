@@ -1,105 +1,120 @@
-"""What the report reads of cells that judge the weights of other cells, from files as the stages write them."""
+"""What the report reads of cells, some of which judge the weights of others, from files as the stages write them."""
 
-from pathlib import Path
+import shutil
 
-import numpy as np
 import pytest
 
-from pipeline.evaluate import as_table
 from pipeline.measure.evidence import (
+    counts_of,
     decisions,
-    gallery,
-    judge,
     learning_curves,
     origins,
     read_facts,
     reused_strategies,
+    searches,
+    state_of,
     trained,
 )
+from pipeline.measure.pools import Pool
 from pipeline.plumbing.cells import Cell
-from pipeline.plumbing.files import write_csv, write_json
-from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED
+from pipeline.plumbing.files import write_json
+from pipeline.plumbing.plan import COUNTS, MODELS, TUNED
+from tests.measure.recorded import ORIGIN, record_cell
+from tests.measure.tables.measuring import counts_of as counts_from
+from tests.measure.tables.measuring import region
 
-AXES = {"dataset": ["d"], "model": ["m"], "loss": ["dice"], "strategy": ["none", "thresholds"], "seed": ["0"]}
-SOURCE, REUSED = (Cell("d", "m", "dice", strategy, 0) for strategy in AXES["strategy"])
-HISTORY = ("iteration", "lr", "train_loss", "val_miou", "val_iou/a", "val_iou/b")
-COUNT = np.array([[[4, 1, 1, 4], [4, 1, 1, 4]]])
+SOURCE, REUSED, NEVER = (Cell("d", "m", "dice", strategy, 0) for strategy in ("none", "thresholds", "oversample"))
+DECISION = {"offsets": [0.0, 1.0], "val_miou_before": 0.5, "val_miou": 0.6}
+POOLS = [Pool("d", {"d": 0})]
 
 
 @pytest.fixture(autouse=True)
-def files(tmp_path, monkeypatch) -> Path:
-    """A finished cell, and a second one that judges its weights once more; both are evaluated."""
+def files(tmp_path, monkeypatch) -> None:
+    """A finished cell, and a second one that judges its weights once more; both are evaluated. A third is missing."""
     monkeypatch.chdir(tmp_path)
-    record(SOURCE, {"status": "finished", "diverged_at": None}, [dict.fromkeys(HISTORY, 1)])
-    record(REUSED, {"status": "reused", "weights_of": SOURCE.name}, [])
-    write_json(COUNTS / f"{REUSED.name}.decision.json", {"offsets": [0, 1], "val_miou_before": 0.5, "val_miou": 0.6})
-    COUNTS.mkdir(parents=True, exist_ok=True)
-    for wrong, cell in enumerate((SOURCE, REUSED)):
-        as_table(COUNT + wrong).to_parquet(COUNTS / f"{cell.name}.parquet", index=False)
-    return tmp_path
+    decided = counts_from(region(4, 5))
+    record_cell(SOURCE, counts_from(region(3, 5)))
+    record_cell(
+        REUSED,
+        decided._replace(evaluation=decided.evaluation | {"decision": DECISION}),
+        status="reused",
+        weights_of=SOURCE.name,
+    )
+    write_json(MODELS / REUSED.name / "provenance.json", {"seconds": 0.0, "validated": []})
 
 
-def record(cell: Cell, result: dict, history: list[dict]) -> None:
-    write_json(MODELS / cell.name / "cell.json", {"cell": cell._asdict(), "classes": ["a", "b"], **result})
-    write_csv(MODELS / cell.name / "history.csv", history, HISTORY)
-    write_json(MODELS / cell.name / "provenance.json", {"seconds": 3.0 if history else 0, "validated": []})
+def facts() -> dict:
+    return read_facts([SOURCE, REUSED, NEVER])
 
 
-def judged(cell: Cell) -> tuple:
-    found = judge(cell, read_facts(AXES)[cell])
-    return found.state, None if found.counts is None else found.counts.tolist()
+def state(cell: Cell) -> str:
+    return state_of(cell, facts()[cell])
 
 
 def test_a_reused_cell_has_finished_with_counts_of_its_own():
-    assert judged(SOURCE) == ("finished", COUNT.tolist())
-    assert judged(REUSED) == ("finished", (COUNT + 1).tolist())
+    assert (state(SOURCE), state(REUSED)) == ("finished", "finished")
+    found = {cell: counts_of(cell, facts()[cell]) for cell in (SOURCE, REUSED)}
+    assert {cell: each.classes["tp"].tolist() for cell, each in found.items()} == {SOURCE: [[3, 3]], REUSED: [[4, 4]]}
+
+
+def test_a_reused_cell_cost_what_its_source_did():
+    """It trained nothing itself. Batches of 4 images in half a second."""
+    of_training = {name: ORIGIN[name] for name in ("seconds", "seconds_per_iteration", "loss_share", "peak_memory")}
+    for cell in (SOURCE, REUSED):
+        assert counts_of(cell, facts()[cell]).cost == of_training | {"images_per_second": 8.0}
 
 
 def test_a_reused_cell_has_diverged_where_its_source_has():
     """Even if counts of an earlier run still lie there."""
-    record(SOURCE, {"status": "diverged", "diverged_at": 7}, [])
-    assert judged(REUSED) == ("diverged at iteration 7", None)
+    record_cell(SOURCE, status="diverged", diverged_at=7)
+    assert (state(SOURCE), state(REUSED)) == ("diverged at iteration 7", "diverged at iteration 7")
 
 
 def test_a_reused_cell_is_missing_without_its_source():
     (MODELS / SOURCE.name / "cell.json").unlink()
-    assert judged(REUSED) == ("missing", None)
+    assert state(REUSED) == "missing"
 
 
 @pytest.mark.parametrize("cell", [SOURCE, REUSED], ids=lambda cell: cell.strategy)
 def test_a_cell_is_missing_until_it_is_evaluated(cell):
-    (COUNTS / f"{cell.name}.parquet").unlink()
-    assert judged(cell) == ("missing", None)
+    shutil.rmtree(COUNTS / cell.name)
+    assert state(cell) == "missing"
+
+
+def test_a_cell_that_is_not_trained_is_missing():
+    assert facts()[NEVER] is None
+    assert state(NEVER) == "missing"
 
 
 def test_a_reused_cell_has_no_curve_and_no_training_behind_it():
-    facts = read_facts(AXES)
-    assert list(trained(facts)) == [SOURCE]
-    assert learning_curves(facts)["strategy"].tolist() == ["none"]
-    assert [each["seconds"] for each in origins(facts)] == [3.0]
-    assert reused_strategies(facts) == {"thresholds": "none"}
+    assert list(trained(facts())) == [SOURCE]
+    assert learning_curves(facts(), POOLS)["strategy"].tolist() == ["none"]
+    assert origins(facts()) == [ORIGIN]
+    assert reused_strategies(facts()) == {"thresholds": "none"}
 
 
-def test_only_reused_cells_give_empty_curves():
-    facts = {REUSED: read_facts(AXES)[REUSED]}
-    assert learning_curves(facts).columns.tolist() == [*Cell._fields, "iteration", "lr", "train_loss", "val_miou"]
-    assert learning_curves(facts).empty
+def test_the_curve_of_a_fold_is_named_as_in_the_report():
+    (curve,) = learning_curves(facts(), [Pool("all", {"d": 3, "e": 4})]).to_dict("records")
+    assert (curve["dataset"], curve["seed"], curve["val_miou"]) == ("all", "fold 3 seed 0", 0.5)
 
 
-def test_decisions_are_read_where_they_lie():
-    assert decisions(read_facts(AXES)) == {REUSED: {"offsets": [0, 1], "val_miou_before": 0.5, "val_miou": 0.6}}
+@pytest.mark.parametrize("cells", [[REUSED, NEVER], []], ids=["reused and missing", "none"])
+def test_without_a_training_curves_are_empty(cells):
+    curves = learning_curves(read_facts(cells), POOLS)
+    assert curves.columns.tolist() == [*Cell._fields, "iteration", "lr", "train_loss", "val_miou"]
+    assert curves.empty
 
 
-def test_the_gallery_shows_the_predictions_of_a_reused_cell_beside_those_of_its_source():
-    prepared = PREPARED / "d"
-    prepared.mkdir(parents=True)
-    np.save(prepared / "test_images.npy", np.zeros((2, 4, 4, 3), np.uint8))
-    np.save(prepared / "test_masks.npy", np.zeros((2, 4, 4), np.uint8))
-    write_json(prepared / "names.json", {"test": ["x.png", "y.png"]})
-    PREDICTIONS.mkdir(parents=True)
-    for index, cell in enumerate((SOURCE, REUSED)):
-        masks = np.full((1, 4, 4), index, np.uint8)
-        np.savez_compressed(PREDICTIONS / f"{cell.name}.npz", positions=np.array([1]), masks=masks)
-    (shown,) = gallery("d", {"classes": ["a", "b"]}, read_facts(AXES))
-    assert shown.name == "y.png"
-    assert {cell: mask.max() for cell, mask in shown.predictions.items()} == {SOURCE: 0, REUSED: 1}
+def test_training_that_diverged_before_its_first_validation_has_an_empty_curve():
+    record_cell(SOURCE, status="diverged", diverged_at=1)
+    assert learning_curves(facts(), POOLS).empty
+
+
+def test_decisions_are_read_of_the_cells_that_have_one():
+    assert decisions(facts()) == {REUSED: DECISION}
+
+
+def test_searches_are_read_where_they_are_done():
+    axes = {"dataset": ["d"], "model": ["m"], "loss": ["dice", "focal"], "strategy": ["none"], "seed": ["0", "1"]}
+    write_json(TUNED / "d-m-focal" / "search.json", {"lr": 0.1})
+    assert searches(axes) == {("d", "m", "focal"): {"lr": 0.1}}

@@ -48,7 +48,7 @@ class Rules(NamedTuple):
     """`t`, `percentile` or `bca`; `t` too for scores that lack what the others need, and for folds, which they know no
     correction for."""
     rope: float
-    """Differences up to this size are practically none; above 0, in the unit of the score."""
+    """Differences up to this size are practically none; not below 0, in the unit of the score."""
 
 
 class Estimate(NamedTuple):

@@ -89,3 +89,22 @@ def measure(counts: Counts, weights: Weights, primary: str) -> Measured:
         evaluation=counts.evaluation,
         bins=counts.bins.sum(axis=1),
     )
+
+
+def mean_over_seeds(seeds: list[Measured]) -> Measured:
+    """One for several cells that judge the same images: the mean of those that finished, or the first if none has."""
+    finished = [each for each in seeds if each.state == "finished"]
+    if not finished:
+        return seeds[0]
+
+    def means(of: str) -> dict[str, np.ndarray]:
+        return {
+            name: np.mean([getattr(each, of)[name] for each in finished], axis=0) for name in getattr(finished[0], of)
+        }
+
+    left_out = [each.left_out for each in finished if each.left_out is not None]
+    return finished[0]._replace(
+        **{of: means(of) for of in ("metrics", "draws", "class_scores", "class_draws")},
+        left_out=np.mean(left_out, axis=0) if left_out else None,
+        absent=np.mean([each.absent for each in finished], axis=0),
+    )

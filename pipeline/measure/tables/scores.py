@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.measure.metrics.table import CLASS_SCORES, METRICS, Metric
-from pipeline.measure.pools import which_fold
 from pipeline.measure.statistics.estimates import (
     Difference,
     Estimate,
@@ -129,14 +128,14 @@ def noise_table(
 ) -> pd.DataFrame:
     """A row per dataset and model whose control was trained once more with other seeds: n, its `score` with spread, and
     its difference from the control. Seeds are paired in their order, which means nothing: they share no initial
-    weights; those of a fold with each other, which share their test images."""
+    weights."""
     rows, pair = [], (control["loss"], control["strategy"])
     for place in dict.fromkeys((cell.dataset, cell.model) for cell in repeated):
         units, higher = scores[place].units, METRICS[primary].higher_is_better
-        cells = _of_place(repeated, place)
-        again, first = _resampled(list(cells.values()), primary, primary), scores[place].of(pair)
-        these, those = _paired([cell.seed for cell in cells], list(scores[place].values.index))
-        found = difference(_of_seeds(again, these), _of_seeds(first, those), rules, units, higher)
+        again = _resampled(list(_of_place(repeated, place).values()), primary, primary)
+        first = scores[place].of(pair)
+        n = min(len(again.values), len(first.values))
+        found = difference(_first_seeds(again, n), _first_seeds(first, n), rules, units, higher)
         metric = METRICS[primary]
         row = dict(zip(PLACE, place, strict=True)) | found._asdict()
         rows.append(row | spread("score", summarise(again, rules, units, metric.low, metric.high)))
@@ -210,17 +209,8 @@ def _scores(measured: Mapping[Cell, Measured], units: Units, primary: str) -> Sc
     return Scores(pd.DataFrame(values, seeds, pd.MultiIndex.from_tuples(pairs, names=PAIR)), draws, left_out, units)
 
 
-def _paired(these: list[int | str], those: list[int | str]) -> tuple[list[int], list[int]]:
-    """Places of the seeds that are compared: within each fold the first with the first, as far as both have one."""
-    pairs: list[tuple[int, int]] = []
-    for fold in dict.fromkeys(map(which_fold, those)):
-        both = ([place for place, seed in enumerate(seeds) if which_fold(seed) == fold] for seeds in (these, those))
-        pairs += zip(*both, strict=False)
-    return [one for one, _ in pairs], [other for _, other in pairs]
-
-
-def _of_seeds(scores: Resampled, places: list[int]) -> Resampled:
-    return Resampled(*(None if each is None else each[..., places] for each in scores))
+def _first_seeds(scores: Resampled, n: int) -> Resampled:
+    return Resampled(*(None if each is None else each[..., :n] for each in scores))
 
 
 def _best_first(table: pd.DataFrame, primary: str, metric: Metric) -> pd.DataFrame:

@@ -60,14 +60,14 @@ def test_curves_have_no_panel_for_what_trains_nothing(story):
 
 def test_control_is_black_and_no_two_losses_look_alike(tell, sizes):
     styles = line_styles(tell(sizes(12, 1, 1)))
-    assert styles["cross_entropy"]["color"] == figures.BLACK
+    assert styles["cross_entropy"]["color"] == BLACK
     assert len({tuple(style.values()) for style in styles.values()}) == 12
     assert len({style["marker"] for style in styles.values()}) == 12
 
 
 def test_strategies_have_styles_of_their_own(tell, sizes):
     styles = line_styles(tell(sizes(1, 8, 1)), "strategy")
-    assert styles["none"]["color"] == figures.BLACK
+    assert styles["none"]["color"] == BLACK
     assert len({tuple(style.values()) for style in styles.values()}) == 8
 
 
