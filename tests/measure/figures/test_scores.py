@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.measure.figures import scores as figures
-from pipeline.measure.figures.colours import VOID, WRONG, class_colours, painted
+from pipeline.measure.figures.colours import BLACK, VOID, WRONG, class_colours, painted
 from pipeline.measure.figures.gallery import errors, gallery
 from pipeline.measure.figures.style import axes_of, ink, line_styles, png
 from pipeline.plumbing.cells import Cell
