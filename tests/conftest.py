@@ -72,7 +72,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
 
 @pytest.fixture(scope="session")
 def deciding(finished: Miniature, tmp_path_factory: pytest.TempPathFactory) -> Miniature:
-    """The same with strategies that act on decisions, run to its end; tests must not change it.
+    """The same with strategies that act on decisions and a repeat of the control, run to its end; tests must not
+    change it.
 
     `idle` decides to add nothing to the logits, so that what it is judged by is known from elsewhere.
     """
@@ -83,7 +84,7 @@ def deciding(finished: Miniature, tmp_path_factory: pytest.TempPathFactory) -> M
     (made.root / "pipeline" / "strategies" / "idle.py").write_text(code + idle)
     both = {"kind": "chain", "of": ["class_weights", "class_thresholds"]}
     strategies = {"none": {}, "idle": {}, "class_thresholds": {}, "both": both}
-    made.edit_params(axes__loss={"cross_entropy": {}}, axes__strategy=strategies)
+    made.edit_params(axes__loss={"cross_entropy": {}}, axes__strategy=strategies, report__noise_floor=[5])
     made.dvc("repro")
     return made
 

@@ -1,16 +1,19 @@
 """The test split is judged by saved models, under the decision that a strategy fits on the validation split."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix, jaccard_score
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import confusion_matrix, jaccard_score, log_loss
 
 from pipeline.evaluate import obstacle
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import write_json
+from tests.direct_prediction import logits_and_truth
 from tests.miniature import Miniature
 
 pytestmark = pytest.mark.xdist_group("miniature b")
@@ -21,31 +24,37 @@ DECIDING = {"class_thresholds": "none", "both": "both", "idle": "none"}
 """Strategies that act on decisions, each with the one whose weights it judges."""
 
 
-def logits_and_truth(workspace: Miniature, strategy: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Logits `n c h w` of a saved model by a direct forward pass, and the true masks."""
-    import torch
+def stored(workspace: Miniature, strategy: str, table: str) -> pd.DataFrame:
+    return pd.read_parquet(workspace.root / COUNTS / CELL(strategy) / f"{table}.parquet")
 
-    from pipeline.learn import model as unet
 
-    directory, prepared = workspace.root / "models" / CELL(strategy), workspace.root / "data" / "prepared" / "digits"
-    facts = json.loads((directory / "cell.json").read_text())
-    model = unet.load(directory / "model", facts["mean"], facts["std"]).unet
-    x = (np.load(prepared / f"{split}_images.npy") / 255 - np.array(facts["mean"])) / np.array(facts["std"])
-    with torch.inference_mode():
-        logits = model(torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float32))
-    return logits.numpy(), np.load(prepared / f"{split}_masks.npy")
+def evaluation(workspace: Miniature, strategy: str) -> dict:
+    return json.loads((workspace.root / COUNTS / CELL(strategy) / "evaluation.json").read_text())
 
 
 def decision(workspace: Miniature, strategy: str) -> dict:
-    return json.loads((workspace.root / COUNTS / f"{CELL(strategy)}.decision.json").read_text())
+    return evaluation(workspace, strategy)["decision"]
+
+
+def direct(workspace: Miniature, strategy: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and truth of the weights that a strategy is judged with."""
+    return logits_and_truth(workspace.root, CELL(DECIDING.get(strategy, strategy)), split)
 
 
 def decided(logits: np.ndarray, offsets: list[float]) -> np.ndarray:
     return (logits + np.array(offsets)[:, None, None]).argmax(axis=1)
 
 
+def kept(workspace: Miniature) -> dict[Path, int]:
+    """The evaluations in the cache with the time at which they were made."""
+    return {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache" / "evaluate").glob("*/*.npz")}
+
+
 def test_a_decision_to_add_nothing_gives_the_counts_of_the_weights_it_judges(deciding):
-    for place in (COUNTS / "{}.parquet", PREDICTIONS / "{}.npz"):
+    for place in (
+        *(COUNTS / "{}" / f"{table}.parquet" for table in ("classes", "images", "bins")),
+        PREDICTIONS / "{}.npz",
+    ):
         own, source = (
             (deciding.root / str(place).format(CELL(strategy))).read_bytes() for strategy in ("idle", "none")
         )
@@ -53,25 +62,30 @@ def test_a_decision_to_add_nothing_gives_the_counts_of_the_weights_it_judges(dec
     found = decision(deciding, "idle")
     assert found["offsets"] == [0.0] * 5
     assert found["val_miou"] == found["val_miou_before"]
+    assert evaluation(deciding, "idle") == evaluation(deciding, "none") | {"decision": found}
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # in from_pretrained of the library
 @pytest.mark.parametrize("strategy", ["class_thresholds", "both"])
 def test_the_test_split_is_judged_under_the_decision(deciding, strategy):
     """With weights of another cell, and with own ones; against scikit-learn on a direct prediction."""
-    logits, truth = logits_and_truth(deciding, DECIDING[strategy], "test")
-    matrix = confusion_matrix(truth.ravel(), decided(logits, decision(deciding, strategy)["offsets"]).ravel())
+    logits, truth = direct(deciding, strategy, "test")
+    predicted = decided(logits, decision(deciding, strategy)["offsets"])
+    matrix = confusion_matrix(truth.ravel(), predicted.ravel())
     assert (matrix != confusion_matrix(truth.ravel(), logits.argmax(axis=1).ravel())).any(), "the decision does nothing"
-    counts = pd.read_parquet(deciding.root / COUNTS / f"{CELL(strategy)}.parquet").groupby("class_index").sum()
+    counts = stored(deciding, strategy, "classes").groupby("class_index").sum()
     tp = matrix.diagonal()
     for name, expected in {"tp": tp, "fp": matrix.sum(axis=0) - tp, "fn": matrix.sum(axis=1) - tp}.items():
         np.testing.assert_allclose(counts[name], expected, atol=2, err_msg=name)  # pixels may tie within rounding
+    with np.load(deciding.root / PREDICTIONS / f"{CELL(strategy)}.npz") as file:
+        assert file["masks"].dtype == np.uint8
+        assert (file["masks"] != predicted).sum() <= 2
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # as above
 @pytest.mark.parametrize("strategy", ["class_thresholds", "both"])
 def test_the_scores_of_a_decision_are_those_of_the_validation_split(deciding, strategy):
-    logits, truth = logits_and_truth(deciding, DECIDING[strategy], "val")
+    logits, truth = direct(deciding, strategy, "val")
     found = decision(deciding, strategy)
     for key, offsets in (("val_miou_before", [0.0] * 5), ("val_miou", found["offsets"])):
         predicted = decided(logits, offsets)
@@ -81,18 +95,41 @@ def test_the_scores_of_a_decision_are_those_of_the_validation_split(deciding, st
     assert found["val_miou"] > found["val_miou_before"]
 
 
-def test_without_a_decision_the_validation_split_is_not_even_opened(deciding, tmp_path):
-    """And what is counted stays, byte for byte."""
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # as above
+@pytest.mark.parametrize("strategy", ["none", "class_thresholds"])
+def test_the_temperature_is_fitted_on_validation_and_used_on_test(deciding, strategy):
+    """Of the logits as they are decided on; against scikit-learn on a direct prediction and a solver of SciPy."""
+    offsets = evaluation(deciding, strategy).get("decision", {"offsets": [0.0] * 5})["offsets"]
+
+    def nll(split: str, temperature: float) -> float:
+        logits, truth = splits[split]
+        scores = (logits + np.array(offsets)[:, None, None]).transpose(0, 2, 3, 1).reshape(-1, 5) / temperature
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return log_loss(truth.ravel(), odds / odds.sum(axis=1, keepdims=True), labels=range(5))
+
+    splits = {split: direct(deciding, strategy, split) for split in ("val", "test")}
+    found = evaluation(deciding, strategy)["temperature"]
+    fitted = minimize_scalar(lambda temperature: nll("val", temperature), bounds=(0.05, 20), method="bounded")
+    assert found == pytest.approx(fitted.x, rel=1e-2)
+    sums = stored(deciding, strategy, "images").sum()
+    assert sums["nll"] / sums["pixels"] == pytest.approx(nll("test", 1.0), rel=1e-5)
+    assert sums["nll_scaled"] / sums["pixels"] == pytest.approx(nll("test", found), rel=1e-5)
+
+
+def test_the_test_split_fits_nothing(deciding, tmp_path):
+    """With other test images decision and temperature stay, and the images that stayed are counted as before."""
     workspace = deciding.copy(tmp_path / "work")
-    kept, before = COUNTS / f"{CELL('none')}.parquet", (deciding.root / COUNTS / f"{CELL('none')}.parquet").read_bytes()
-    for strategy in DECIDING:
-        (workspace.root / "models" / CELL(strategy)).rename(workspace.root / f"moved-{strategy}")
-    for split in (workspace.root / "data" / "prepared" / "digits").glob("val_*.npy"):
-        split.unlink()
-    (workspace.root / ".cache" / "evaluate").rename(workspace.root / "moved-cache")
+    file = workspace.root / "data" / "prepared" / "digits" / "test_images.npy"
+    images = np.load(file)
+    images[5:] = 255 - images[5:]
+    np.save(file, images)
+    shutil.rmtree(workspace.root / ".cache" / "evaluate")
     workspace.run("pipeline.evaluate")
-    assert (workspace.root / kept).read_bytes() == before
-    assert not list((workspace.root / COUNTS).glob("*.json"))
+    for strategy in ("none", *DECIDING):
+        assert evaluation(workspace, strategy) == evaluation(deciding, strategy)
+        before, after = (stored(each, strategy, "images") for each in (deciding, workspace))
+        pd.testing.assert_frame_equal(before[:5], after[:5])
+        assert (before["nll"] != after["nll"])[5:].all()
 
 
 def test_an_edit_of_a_decision_trains_nothing_but_judges_again(deciding, tmp_path):
@@ -101,11 +138,11 @@ def test_an_edit_of_a_decision_trains_nothing_but_judges_again(deciding, tmp_pat
     assert workspace.status() == set()
     workspace.edit("pipeline/strategies/idle.py", "np.zeros(", "0.5 + np.zeros(")
     assert workspace.stale_after_check() == {f"train@{CELL('idle')}"}
-    kept = {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache").glob("evaluate/*/*.parquet")}
+    before = kept(workspace)
     assert "trains nothing" in workspace.dvc("repro", "evaluate").stdout
-    after = {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache").glob("evaluate/*/*.parquet")}
-    assert kept.items() < after.items()
-    assert len(after) == len(kept) + 1
+    after = kept(workspace)
+    assert before.items() < after.items()
+    assert len(after) == len(before) + 1
     assert decision(workspace, "idle")["offsets"] == [0.5] * 5
     assert {"report", "publish"} <= workspace.status()
 
@@ -116,9 +153,9 @@ def test_weights_that_are_not_there_are_named_and_the_others_judged(deciding, tm
     found = workspace.run("pipeline.evaluate")
     for strategy in ("class_thresholds", "idle"):
         assert f"{CELL(strategy)}: left out, it judges the weights of {CELL('none')}, which is missing." in found.stdout
-    assert sorted(file.name for file in (workspace.root / COUNTS).glob("*cross_entropy*.json")) == [
-        f"{CELL('both')}.decision.json"
-    ]
+    judged = {directory.name for directory in (workspace.root / COUNTS).glob("*-cross_entropy-*-0")}
+    assert judged == {CELL("both"), CELL("class_weights")}
+    assert {file.stem for file in (workspace.root / PREDICTIONS).glob("*-cross_entropy-*-0.npz")} == judged
 
 
 REUSED = {"status": "reused", "weights_of": "d-m-l-none-0"}

@@ -1,11 +1,19 @@
 """The training loop on a model small enough to reason about."""
 
+import itertools
+import time
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from pipeline.learn.criterion import Criterion
 from pipeline.learn.fit import Outcome, fit, make_optimizer
+from pipeline.learn.schedule import lr_factor
 from pipeline.learn.settings import Fit
+from pipeline.plumbing import plugins
+from pipeline.strategies.base import ClassStatistics
 
 CPU = torch.device("cpu")
 
@@ -115,3 +123,123 @@ def test_weight_decay_spares_biases():
     decayed, spared = make_optimizer(nn.Conv2d(3, 2, 1).parameters(), Fit(iterations=5, weight_decay=0.1)).param_groups
     assert (decayed["weight_decay"], [each.ndim for each in decayed["params"]]) == (0.1, [4])
     assert (spared["weight_decay"], [each.ndim for each in spared["params"]]) == (0.0, [1])
+
+
+SCORED = (0.5, [0.5, 0.5])
+COMPOUND = {"kind": "compound", "terms": {"cross_entropy": 1.0, "dice": 1.0}, "weights": "learned"}
+
+
+def started(loss: str | dict, iterations: int) -> tuple[nn.Module, Criterion]:
+    """A network with normalisation and a loss of the benchmark, the same at every call."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Pixelwise(), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 3, padding=1))
+    loss, strategy = (plugins.build_unnamed(*each, "here") for each in (("losses", loss), ("strategies", "none")))
+    pixels = np.full((3, 2), 50)
+    return model, Criterion(loss, strategy, ClassStatistics(pixels, np.minimum(pixels, 1)), iterations)
+
+
+def jointly(model: nn.Module, criterion: Criterion, settings: Fit) -> list[float]:
+    """The training of a textbook: one backward pass from the loss to the weights. Returns the losses."""
+    optimizer = make_optimizer(itertools.chain(model.parameters(), criterion.parameters()), settings)
+    scaler = torch.amp.GradScaler("cpu", enabled=settings.precision == "float16")
+    model.train()
+    losses = []
+    for step, (images, masks) in enumerate(batches(settings.iterations)):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * lr_factor(settings.schedule, settings.warmup, step, settings.iterations)
+        with torch.autocast("cpu", getattr(torch, settings.precision), enabled=settings.precision != "float32"):
+            logits = model(images)
+        loss = criterion(logits, masks, iteration=step)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("loss", ["cross_entropy", COMPOUND], ids=["cross_entropy", "learned_weights"])
+def test_the_cut_at_the_logits_changes_no_bit_of_a_training(loss, precision):
+    """It is there only to tell what the loss costs; weights that a loss learns get their gradient too."""
+    settings = Fit(iterations=12, batch_size=4, lr=0.05, validations=1, precision=precision, checkpoint="last")
+    cut, joint = started(loss, 12), started(loss, 12)
+    initial = {name: each.clone() for name, each in joint[0].state_dict().items()}
+    history = fit(*cut, batches(12), settings, CPU, lambda _: SCORED, lambda _: None).history
+    losses = jointly(*joint, settings)
+    for name, expected in joint[0].state_dict().items():
+        assert torch.equal(cut[0].state_dict()[name], expected), name
+        assert not torch.equal(initial[name], expected), name
+    assert history[0].train_loss == pytest.approx(np.mean(losses), rel=1e-6)
+    if loss is COMPOUND:
+        assert torch.equal(cut[1].learned, joint[1].learned)
+        assert cut[1].learned.all()
+
+
+def asleep(seconds: float, function):
+    """The same function, slower."""
+
+    def slower(*args):
+        time.sleep(seconds)
+        return function(*args)
+
+    return slower
+
+
+def cross_entropy(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(logits, masks.long())
+
+
+# A busy machine makes everything slower, and nothing faster: what slept took at least as long as it slept.
+
+
+def test_the_loss_has_a_share_of_the_time():
+    cost = run()[1].cost
+    assert 0 < cost.loss_share < 1
+    assert cost.seconds_per_iteration > 0
+
+
+def test_a_slow_loss_has_nearly_all_of_the_time():
+    cost = run(asleep(0.3, cross_entropy), iterations=3, validations=1)[1].cost
+    assert cost.loss_share * cost.seconds_per_iteration >= 0.3
+    assert cost.loss_share > 0.7
+
+
+class SlowBackwards(torch.autograd.Function):
+    """Leaves the logits and their gradient as they are."""
+
+    @staticmethod
+    def forward(context, logits):
+        return logits.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        time.sleep(0.05)
+        return gradient
+
+
+def test_the_gradient_of_the_loss_belongs_to_the_loss():
+    """Up to the logits; some losses are dearer backwards than forwards."""
+    cost = run(lambda logits, masks: cross_entropy(SlowBackwards.apply(logits), masks))[1].cost
+    assert cost.loss_share * cost.seconds_per_iteration >= 0.05
+
+
+def test_waiting_for_batches_takes_time_that_is_not_that_of_the_loss():
+    settings = Fit(iterations=10, batch_size=4, validations=1)
+    late = map(asleep(0.05, tuple), batches(10))
+    cost = fit(Pixelwise(), CallsLoss(cross_entropy), late, settings, CPU, lambda _: SCORED, lambda _: None).cost
+    assert (1 - cost.loss_share) * cost.seconds_per_iteration >= 0.05
+
+
+def test_validations_are_no_part_of_an_iteration():
+    """Four of them, half a second in all."""
+    settings = Fit(iterations=20, batch_size=4, validations=4)
+    validate, started = asleep(0.125, lambda _: SCORED), time.perf_counter()
+    cost = fit(Pixelwise(), CallsLoss(cross_entropy), batches(20), settings, CPU, validate, lambda _: None).cost
+    assert 20 * cost.seconds_per_iteration + 0.5 <= time.perf_counter() - started
+
+
+def test_a_training_that_diverged_cost_what_its_iterations_took():
+    """Five of 20, up to the look at the loss that ended it."""
+    cost = run(asleep(0.05, lambda logits, masks: cross_entropy(logits, masks) * torch.nan))[1].cost
+    assert cost.seconds_per_iteration >= 0.05

@@ -17,6 +17,7 @@ MEANINGS = {
     "equivalent": "equivalent",
     "inconclusive": "not distinguishable",
 }
+PLURALS = {"loss": "losses", "strategy": "strategies"}
 
 
 class Claim(NamedTuple):
@@ -35,6 +36,8 @@ class Headline(NamedTuple):
     answer: str
     reason: str
     """The numbers behind the answer; empty if there are none."""
+    averages: str
+    """What is proven of strategies on average over losses, and of losses over strategies; empty if nothing is."""
     rivals: str
     """How sure the first place is; empty where nothing is ranked."""
     claims: list[Claim]
@@ -45,7 +48,7 @@ def sentence(story: Story, dataset: str) -> str:
     said = headline(story, dataset)
     counts = [f"{len(each.names)} {each.meaning} ({some(each.names)})" for each in said.claims]
     compared = f"Compared with {control_name(story)}: {'; '.join(counts)}." if counts else ""
-    return " ".join(filter(None, [f"{said.setting}:", said.answer, said.reason, said.rivals, compared]))
+    return " ".join(filter(None, [f"{said.setting}:", said.answer, said.reason, said.averages, said.rivals, compared]))
 
 
 def headline(story: Story, dataset: str) -> Headline:
@@ -55,13 +58,14 @@ def headline(story: Story, dataset: str) -> Headline:
     if scored.empty:
         states = story.cells.loc[story.cells["dataset"] == dataset, "state"].str.split().str[0].value_counts()
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
-        return Headline(setting, f"Nothing has finished: {counts}.", "", "", [])
+        return Headline(setting, f"Nothing has finished: {counts}.", "", "", "", [])
     best = scored.iloc[0].to_dict()
     if len(board) == 1:
         answer = f"{_name(best, story)} is the only experiment, so there is nothing to compare."
-        return Headline(setting, answer, f"Its {_score(best, story)}.", "", [])
+        return Headline(setting, answer, f"Its {_score(best, story)}.", "", "", [])
     rows = story.differences[story.differences["dataset"] == dataset]
-    return Headline(setting, *_answer(scored, rows, story), _rivals(best, story), _claims(board, rows, story))
+    answer, rivals, claims = _answer(scored, rows, story), _rivals(best, story), _claims(board, rows, story)
+    return Headline(setting, *answer, _averages(story, dataset), rivals, claims)
 
 
 def control_name(story: Story) -> str:
@@ -103,6 +107,23 @@ def _answer(scored: pd.DataFrame, rows: pd.DataFrame, story: Story) -> tuple[str
     if not change:
         return answer, f"{top}; the control has no score at the same seeds."
     return answer, f"{top}. Its difference from the control is {change}: too uncertain for a claim."
+
+
+def _averages(story: Story, dataset: str) -> str:
+    """The proven mean effects. A mean has less noise than its parts, so it may be proven where no row is."""
+    main, sentences = story.factorial.main, []
+    for factor, other in (("strategy", "loss"), ("loss", "strategy")):
+        proven = main[(main["dataset"] == dataset) & (main["factor"] == factor)]
+        proven = proven[proven["verdict"].isin(["better", "worse"])].sort_values("mean", ascending=False)
+        count = story.cells[other].nunique()
+        if len(proven) and count > 1:
+            claims = [
+                f"{row.level} is {row.verdict} than {story.control[factor]} by {row.mean:+.3f} "
+                f"{interval(row.low, row.high, '+.3f')}"
+                for row in proven.itertuples()
+            ]
+            sentences.append(f"Averaged over {count} {PLURALS[other]}, {some(claims)}.")
+    return " ".join(sentences)
 
 
 def _rivals(best: dict[str, Any], story: Story) -> str:

@@ -91,6 +91,21 @@ def test_claims_name_the_best_first(judged):
     assert claims[0].names == ["focal with oversample", "dice with oversample"]
 
 
+def test_a_mean_effect_is_named_only_where_it_is_proven(story):
+    """A mean over losses has less noise than a row, and answers what to do about rare classes."""
+    main = story.factorial.main
+    at = (main["dataset"] == "digits") & (main["level"] == "oversample")
+    row = main[at].iloc[0]
+
+    def said(verdict: str) -> str:
+        table = main.assign(verdict=np.where(at, verdict, "inconclusive"))
+        return headline(story._replace(factorial=story.factorial._replace(main=table)), "digits").averages
+
+    change = f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    assert said("better") == f"Averaged over 3 losses, oversample is better than none by {change}."
+    assert said("equivalent") == said("inconclusive") == ""
+
+
 def test_what_may_be_as_good_as_the_best_is_named(story):
     """Those whose interval of ranks reaches the first."""
     ranks = story.ranking.ranks.assign(low=2.0, first=0.0)

@@ -123,22 +123,6 @@ def test_the_noise_floor_is_a_row_with_its_own_score_and_its_difference_from_the
     assert (row["n"], row["mean"]) == (3, pytest.approx((3 / 7 - 2 / 8) / 3))
 
 
-def test_the_repeat_of_a_fold_is_compared_with_the_control_of_that_fold():
-    """They share their test images. With fewer repeats than seeds, pairs in mere order would cross folds."""
-
-    def folds(correct: dict[str, list[int]], first_seed: int) -> dict[Cell, Measured]:
-        named = {}
-        for fold, seeds in correct.items():
-            cells = measured_cells({("cross_entropy", "none"): seeds}, pixels=10, first_seed=first_seed)
-            named |= {cell._replace(seed=f"fold {fold} seed {cell.seed}"): each for cell, each in cells.items()}
-        return named
-
-    first, again = folds({"0": [2, 2], "1": [8, 8]}, 0), folds({"0": [3], "1": [9]}, 100)
-    row = noise_table(again, scores_of(first, UNITS, "miou"), CONTROL, "miou", RULES).iloc[0]
-    iou = {correct: correct / (20 - correct) for correct in (2, 3, 8, 9)}
-    assert (row["n"], row["mean"]) == (2, pytest.approx((iou[3] - iou[2] + iou[9] - iou[8]) / 2))
-
-
 def test_classes_stand_with_their_frequency_and_the_images_without_them():
     counts = np.concatenate([region(4, 5), region(4, 5)])
     counts[1, 1] = [0, 0, 0, 10]
