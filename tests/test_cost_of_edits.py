@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.miniature import Miniature
@@ -18,6 +19,16 @@ def cells(losses=("cross_entropy", "dice"), strategies=("none", "class_weights")
     return {CELL(loss, strategy, seed) for loss in losses for strategy in strategies for seed in seeds}
 
 
+def cached(workspace: Miniature, files: str) -> dict[Path, int]:
+    """Files in the cache of the stages, with the time at which they were made."""
+    return {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache").glob(files)}
+
+
+def counts(workspace: Miniature) -> pd.DataFrame:
+    files = sorted((workspace.root / "results" / "counts").glob("*/classes.parquet"))
+    return pd.concat(map(pd.read_parquet, files))
+
+
 def test_a_finished_workspace_is_up_to_date(finished):
     assert finished.status() == set()
     assert "Data and pipelines are up to date." in finished.dvc("repro").stdout
@@ -29,7 +40,7 @@ def test_a_finished_workspace_is_up_to_date(finished):
         ("pipeline/losses/dice.py", '"""Soft Dice loss.', '"""The soft loss of Dice.'),
         ("pipeline/train.py", "def main() -> None:\n", "def main() -> None:\n    # a comment\n"),
         ("pipeline/learn/fit.py", "    model.train()\n", "\n    model . train( )\n"),
-        ("pipeline/measure/metrics/table.py", "def dice(", "# a comment\ndef dice("),
+        ("pipeline/measure/metrics/region.py", "def iou(", "# a comment\ndef iou("),
         ("pipeline/plumbing/tracking.py", "PATIENCE = 20", "PATIENCE = 20  # patient"),
     ],
 )
@@ -42,8 +53,13 @@ def test_a_comment_docstring_or_format_runs_check_only(workspace, file, old, new
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("pipeline/measure/metrics/table.py", "return ratio(tp, tp + fp)", "return ratio(tp, fp + tp)"),
-        ("pipeline/measure/statistics/estimates.py", "values.std(ddof=1)", "np.std(values, ddof=1)"),
+        (
+            "pipeline/measure/metrics/region.py",
+            "tp, fp, _, _ = _counts(columns)\n    return ratio(tp, tp + fp)",
+            "tp, fp, _, _ = _counts(columns)\n    return ratio(tp, fp + tp)",
+        ),
+        ("pipeline/measure/statistics/estimates.py", "float(values.std(ddof=1))", "float(np.std(values, ddof=1))"),
+        ("pipeline/measure/statistics/verdicts.py", "level = 1 - confidence", "level = 1.0 - confidence"),
         ("pipeline/measure/page/summary.py", '"# Leaderboard"', '"# The leaderboard"'),
         ("pipeline/measure/figures/gallery.py", "SMALL, LARGE = 1.15, 1.7", "SMALL, LARGE = 1.2, 1.7"),
         ("pipeline/measure/page/page.html.j2", "<!doctype html>", "<!DOCTYPE html>"),
@@ -53,6 +69,40 @@ def test_a_comment_docstring_or_format_runs_check_only(workspace, file, old, new
 def test_a_metric_statistic_figure_or_word_runs_the_report_and_after(workspace, file, old, new):
     workspace.edit(file, old, new)
     assert "report" in workspace.stale_after_check() <= AFTER_COUNTS
+
+
+@pytest.mark.parametrize("option", [{"gallery": 1}, {"rope": 0.01}, {"resamples": 200}])
+def test_an_option_of_the_report_runs_the_report_and_after(workspace, option):
+    """Also the gallery: `evaluate` stores all predictions, whichever are shown."""
+    workspace.edit_params(**{f"report__{name}": value for name, value in option.items()})
+    assert workspace.stale_after_check() == AFTER_COUNTS
+
+
+def test_another_tolerance_judges_again_and_trains_nothing(workspace):
+    before = counts(workspace)
+    workspace.edit_params(eval__tolerance=5.0)
+    assert workspace.stale_after_check() == {"evaluate"}
+    said = workspace.dvc("repro", "evaluate").stdout
+    assert "Running stage 'evaluate'" in said
+    assert "Running stage 'train@" not in said
+    assert workspace.status() == AFTER_COUNTS
+    after = counts(workspace)
+    changed = [name for name in before if not after[name].equals(before[name])]
+    assert changed == ["surface_predicted_near", "surface_true_near"]
+
+
+def test_one_more_repeat_of_the_control_runs_its_cell_and_then_only_what_is_new(workspace):
+    workspace.edit_params(report__noise_floor=[5])
+    repeat = "repeat@digits-unet_tiny-cross_entropy-none-5"
+    assert workspace.stale_after_check() == {repeat} | AFTER_COUNTS
+    kept = cached(workspace, "evaluate/*/*.npz")
+    said = workspace.dvc("repro", "evaluate").stdout
+    assert f"Running stage '{repeat}'" in said
+    assert "Running stage 'train@" not in said
+    after = cached(workspace, "evaluate/*/*.npz")
+    assert kept.items() < after.items()
+    assert len(after) == len(kept) + 1
+    assert workspace.status() == GRADIENTS | AFTER_COUNTS
 
 
 def test_a_colour_or_a_citation_trains_nothing_again(workspace):
@@ -76,14 +126,11 @@ def test_a_new_plug_in_that_params_do_not_name_runs_check_only(workspace, folder
 
 
 def test_a_new_loss_runs_its_cells_and_then_only_what_is_new(workspace):
-    def cached(files: str) -> dict[Path, int]:
-        return {file: file.stat().st_mtime_ns for file in (workspace.root / ".cache").glob(files)}
-
-    kept, measured = cached("evaluate/*/*.parquet"), cached("gradients/*.json")
+    kept, measured = cached(workspace, "evaluate/*/*.npz"), cached(workspace, "gradients/*.json")
     workspace.edit_params(axes__loss__focal={})
     assert workspace.stale_after_check() == {TUNE("focal")} | cells(losses=["focal"]) | GRADIENTS | AFTER_COUNTS
     workspace.dvc("repro")
-    after, measured_after = cached("evaluate/*/*.parquet"), cached("gradients/*.json")
+    after, measured_after = cached(workspace, "evaluate/*/*.npz"), cached(workspace, "gradients/*.json")
     assert len(kept) == 4
     assert kept.items() <= after.items(), "models that were there are not predicted again"
     assert len(after) == 6

@@ -4,8 +4,10 @@ import json
 import shutil
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from pipeline.measure.metrics.table import METRICS
 from tests.exported_runs import runs
 from tests.miniature import Miniature
 
@@ -61,9 +63,10 @@ def test_the_run_of_a_cell_tells_all_about_it(published, finished):
 
 def test_metrics_are_those_of_the_files_each_step_once(published, finished):
     (run,) = [run for run in published if run["name"] == CELL]
-    rows = (finished.root / "results" / "cells.csv").read_text().splitlines()
-    header, row = rows[0].split(","), next(row for row in rows if ",dice,none,0," in row).split(",")
-    assert run["history"]["test/miou"][0][1] == float(row[header.index("miou")])
+    cells = pd.read_csv(finished.root / "results" / "cells.csv").set_index(["loss", "strategy"])
+    for name, value in cells.loc[("dice", "none"), list(METRICS)].dropna().items():
+        block = "cost" if METRICS[name].family == "cost" else "test"
+        assert [value for _, value, _ in run["history"][f"{block}/{name}"]] == [value]
     assert [step for step, *_ in run["history"]["train/loss"]] == [2], "shown live and published, and yet once"
     assert [step for step, *_ in run["history"]["val/miou"]] == [2]
     assert "val/iou/background" in run["history"]
@@ -75,7 +78,7 @@ def decided(deciding) -> list[dict[str, Any]]:
 
 
 def test_a_cell_that_reuses_weights_has_a_run_of_its_own(decided, deciding):
-    """Without a curve, a device or a model, but with its own scores and what was fitted."""
+    """Without a curve, a device or a model, but with its own scores, what was fitted, and the cost of its weights."""
     cell = "digits-unet_tiny-cross_entropy-class_thresholds-0"
     (run,) = [run for run in decided if run["name"] == cell]
     assert run["status"] == "FINISHED"
@@ -85,15 +88,16 @@ def test_a_cell_that_reuses_weights_has_a_run_of_its_own(decided, deciding):
         "params"
     ].items()
     assert not {"strategy.weights_of", "device", "threads"} & run["params"].keys()
-    found = json.loads((deciding.root / "results" / "counts" / f"{cell}.decision.json").read_text())
+    found = json.loads((deciding.root / "results" / "counts" / cell / "evaluation.json").read_text())["decision"]
     points = {key: [(step, value) for step, value, _ in points] for key, points in run["history"].items()}
     classes = ["background", *(f"digit {digit}" for digit in (0, 1, 2, 4))]
     for name, offset in zip(classes, found["offsets"], strict=True):
         assert points[f"decision/offset/{name}"] == [(2, offset)]
     assert points["decision/val_miou_before"] == [(2, found["val_miou_before"])]
     assert points["val/miou"] == points["decision/val_miou"] == [(2, found["val_miou"])]
-    assert points["cost/seconds"] == [(2, 0.0)]
-    assert not {"train/loss", "cost/images_per_second"} & points.keys()
+    trained = json.loads((deciding.root / "models" / source / "provenance.json").read_text())
+    assert points["cost/seconds"] == [(2, pytest.approx(trained["seconds"], abs=1e-6))]
+    assert "train/loss" not in points
     rows = {tuple(row.split(",")[2:4]): row for row in (deciding.root / "results" / "cells.csv").read_text().split()}
     assert str(points["test/miou"][0][1]) in rows["cross_entropy", "class_thresholds"].split(",")
     assert {"cell.json", "predictions.png"} <= set(run["files"])
@@ -110,13 +114,29 @@ def test_a_decision_on_own_weights_stands_beside_the_curve(decided):
     assert {"model/model.safetensors", "learning_curve.png"} <= set(run["files"])
 
 
+def test_a_repeat_of_the_control_has_a_run_of_its_own_kind(decided, deciding):
+    (run,) = [run for run in decided if run["tags"]["kind"] == "repeat"]
+    cell = "digits-unet_tiny-cross_entropy-none-5"
+    assert (run["name"], run["status"], run["experiment"]) == (cell, "FINISHED", "digits")
+    assert {"dvc.stage": f"repeat@{cell}", "seed": "5", "state": "current", "strategy": "none"}.items() <= run[
+        "tags"
+    ].items()
+    noise = pd.read_csv(deciding.root / "results" / "tables" / "noise_floor.csv")
+    assert run["history"]["test/miou"][0][1] == noise["score"].item()
+    assert {"model/model.safetensors", "learning_curve.png", "predictions.png"} <= set(run["files"])
+    control = [each for each in decided if each["tags"]["kind"] == "summary" and each["tags"]["strategy"] == "none"]
+    assert [each["params"]["n"] for each in control if each["tags"]["state"] == "current"] == ["1"], "not its summary"
+
+
 def test_publishing_decisions_again_changes_nothing_until_one_changes(deciding, decided, tmp_path):
     workspace = deciding.copy(tmp_path / "work")
     publish(workspace)
     assert runs(workspace) == decided
     cell = "digits-unet_tiny-cross_entropy-idle-0"
-    file = workspace.root / "results" / "counts" / f"{cell}.decision.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"offsets": [1.0, 2.0, 3.0, 4.0, 5.0]}))
+    file = workspace.root / "results" / "counts" / cell / "evaluation.json"
+    found = json.loads(file.read_text())
+    changed = found["decision"] | {"offsets": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    file.write_text(json.dumps(found | {"decision": changed}))
     workspace.run("pipeline.publish")
     (run,) = [run for run in runs(workspace) if run["name"] == cell]
     assert [value for _, value, _ in run["history"]["decision/offset/digit 4"]] == [5.0]

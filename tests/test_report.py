@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import subprocess
 
 import numpy as np

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.measure.figures.style import of
 from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.pools import which_fold
 from pipeline.measure.story import Story
 from pipeline.measure.tables.scores import EXPERIMENT
 from pipeline.measure.text import interval, percent, some
@@ -73,8 +74,9 @@ def control_name(story: Story) -> str:
 
 
 def _setting(story: Story, dataset: str) -> str:
-    seeds = story.cells.loc[story.cells["dataset"] == dataset, "seed"].nunique()
-    budget = [f"{seeds} {'seed' if seeds == 1 else 'seeds'}"]
+    seeds = story.cells.loc[story.cells["dataset"] == dataset, "seed"].astype(str)
+    folds, count = seeds.map(which_fold).nunique(), seeds.str.split().str[-1].nunique()
+    budget = [f"{folds} folds"] * (folds > 1) + [f"{count} {'seed' if count == 1 else 'seeds'}"]
     if dataset in story.fits:
         fit = story.fits[dataset]
         budget.insert(0, f"{fit['iterations']} iterations of {fit['batch_size']} images")
@@ -160,7 +162,8 @@ def _name(row: dict[str, Any], story: Story) -> str:
 
 def _score(row: dict[str, Any], story: Story) -> str:
     """`mean IoU 0.531 ± 0.088 [0.313, 0.748] over 3 seeds`."""
-    name, seeds = story.primary, "1 seed" if row["n"] == 1 else f"{row['n']} seeds"
+    name, what = story.primary, "fold" if story.units[row["dataset"]].overlap else "seed"
+    seeds = f"1 {what}" if row["n"] == 1 else f"{row['n']} {what}s"
     spread = "" if np.isnan(row[f"{name}_std"]) else f" ± {row[f'{name}_std']:.3f}"
     limits = "" if np.isnan(row[f"{name}_low"]) else f" {interval(row[f'{name}_low'], row[f'{name}_high'])}"
     return f"{METRICS[name].title} {row[name]:.3f}{spread}{limits} over {seeds}"

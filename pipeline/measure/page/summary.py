@@ -12,7 +12,7 @@ from pipeline.measure.text import UNKNOWN, chance, interval, number, some
 
 NOISE = "noise floor"
 INTERVALS = {
-    "t": "Student's t on the variance over seeds and that over resampled test images together",
+    "t": "the margins of seeds and of resampled test images, each by Student's t, added as squares",
     "percentile": "percentiles of the hierarchical bootstrap, which draws seeds and then test images",
     "bca": "the hierarchical bootstrap, which draws seeds and then test images, bias-corrected and accelerated",
 }
@@ -68,8 +68,9 @@ def notes(story: Story) -> str:
     metric, rules = METRICS[story.primary], {fit["checkpoint"] for fit in story.fits.values()}
     sizes = ", ".join(f"{dataset} at {size} size" for dataset, size in story.sizes.items())
     scored = f"on the test split ({sizes})" if sizes else "on the test split"
+    folds = ", or folds, each the mean over its seeds" if any(each.overlap for each in story.units.values()) else ""
     return (
-        f"{metric.title}: {metric.formula}; {metric.averages}. n: seeds that finished. std: over seeds. Intervals: "
+        f"{metric.title}: {metric.formula}; {metric.averages}. n: seeds that finished{folds}. std: over n. Intervals: "
         f"{100 * story.confidence:g} %, {INTERVALS[story.interval]}; they speak of training again with other seeds and "
         f"of other test images. Difference: from the control at the same seeds and on the same images. Better, worse: "
         f"p below {1 - story.confidence:.2g} after Holm's correction over all rows of a dataset, and a difference "

@@ -46,14 +46,15 @@ def write_gradients(directory: Path, rows: dict[str, list[dict[str, Any]]]) -> N
 
 
 def read_gradients(directory: Path, axes: dict[str, list[str]]) -> GradientTables:
-    """The tables, of what `axes` name; without rows where the stage has not run."""
+    """The tables, of what `axes` name; without rows of a dataset and model of which no loss has been measured."""
     tables = {name: _read(directory / f"{name}.csv", columns) for name, columns in COLUMNS._asdict().items()}
     known = {**axes, "other": axes["loss"]}
     for name, table in tables.items():
         for column in (*_PLACE, "other"):
             if column in table:
                 tables[name] = tables[name][tables[name][column].isin(known[column])]
-    return GradientTables(**tables)
+    places = tables["norms"].loc[tables["norms"]["at"] == START, _PLACE[:2]].drop_duplicates()
+    return GradientTables(**tables)._replace(norms=tables["norms"].merge(places))
 
 
 def _read(file: Path, columns: list[str]) -> pd.DataFrame:
