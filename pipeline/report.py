@@ -21,15 +21,15 @@ not trained yet is named as missing. Writes to `results/`:
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.page.page import write_page
 from pipeline.measure.page.summary import leaderboard_text, missing, sentence
 from pipeline.measure.story import Story
-from pipeline.measure.tables.scores import EXPERIMENT
+from pipeline.measure.tables.scores import EXPERIMENT, SPREAD
 from pipeline.measure.telling import tell
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import whole, write_json, write_text
@@ -91,10 +91,10 @@ def _write(file: Path, table: pd.DataFrame) -> None:
         table.to_csv(part, index=False, float_format="%.6f")
 
 
-def headline_numbers(row: dict, primary: str) -> dict[str, float]:
-    """What `dvc metrics` shows of an experiment: n, every metric, and the spread and interval of the primary one."""
-    names = [*METRICS, f"{primary}_std", f"{primary}_low", f"{primary}_high"]
-    return {"n": row["n"], **{name: row[name] for name in names if not np.isnan(row[name])}}
+def headline_numbers(row: dict[str, Any], primary: str) -> dict[str, float]:
+    """What `dvc metrics` shows of an experiment: the primary metric, never without n, spread and interval."""
+    numbers = {f"{primary}{suffix}": row[f"{primary}{suffix}"] for suffix in SPREAD}
+    return {"n": row["n"]} | {name: value for name, value in numbers.items() if not np.isnan(value)}
 
 
 def experiment_names(table: pd.DataFrame) -> list[str]:

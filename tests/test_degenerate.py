@@ -46,7 +46,7 @@ def test_one_image_one_seed_and_one_loss_are_a_score_without_interval_or_claim(w
     edit_json(workspace, "data/prepared/digits/names.json", test=names["test"][:1])
     shutil.rmtree(workspace.root / ".cache" / "evaluate")
     workspace.edit_params(axes__loss={"cross_entropy": {}}, axes__strategy={"none": {}})
-    for stage in ("check", "evaluate", "gradients", "report", "publish"):
+    for stage in ("check", "evaluate", "report", "publish"):
         workspace.run(f"pipeline.{stage}")
 
     (row,) = table(workspace, "leaderboard").to_dict("records")

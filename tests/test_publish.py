@@ -24,6 +24,11 @@ def publish(workspace: Miniature) -> None:
     workspace.dvc("repro", "--force", "--single-item", "publish")
 
 
+def report_and_publish(workspace: Miniature) -> None:
+    for stage in ("check", "report", "publish"):
+        workspace.run(f"pipeline.{stage}")
+
+
 @pytest.fixture(scope="module")
 def published(finished) -> list[dict[str, Any]]:
     return runs(finished)
@@ -178,7 +183,7 @@ def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, publish
 
 def test_without_a_gallery_there_are_no_pictures_of_predictions(workspace):
     workspace.edit_params(report__gallery=0)
-    workspace.dvc("repro")
+    report_and_publish(workspace)
     (run,) = [run for run in runs(workspace) if run["name"] == CELL]
     assert "predictions.png" not in run["files"]
     assert "learning_curve.png" in run["files"]
@@ -186,7 +191,7 @@ def test_without_a_gallery_there_are_no_pictures_of_predictions(workspace):
 
 def test_runs_of_cells_that_params_no_longer_name_are_marked(workspace):
     workspace.edit_params(axes__loss__dice=None)
-    workspace.dvc("repro")
+    report_and_publish(workspace)
     states = {(run["tags"]["kind"], run["tags"]["loss"]): run["tags"]["state"] for run in runs(workspace)}
     assert states["cell", "dice"] == states["summary", "dice"] == "superseded"
     assert states["cell", "cross_entropy"] == "current"

@@ -1,6 +1,7 @@
 """The whole graph on real images, fetched from a real server: few iterations, every stage."""
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.plumbing.prepared import read_test_masks
 from tests.miniature import Miniature
 
 pytestmark = pytest.mark.xdist_group("real data")
@@ -61,7 +63,7 @@ def benchmark(tmp_path_factory, real_data, real_archives) -> Miniature:
 
 
 def counts(workspace: Miniature, dataset: str) -> pd.DataFrame:
-    return pd.read_parquet(workspace.root / f"results/counts/{dataset}-unet_tiny-cross_entropy-none-0.parquet")
+    return pd.read_parquet(workspace.root / f"results/counts/{dataset}-unet_tiny-cross_entropy-none-0/classes.parquet")
 
 
 def test_all_come_from_their_archives_to_one_leaderboard(benchmark):
@@ -81,6 +83,21 @@ def test_camvid_at_a_size_that_no_encoder_divides(benchmark):
     masks = np.load(benchmark.root / "data/prepared/camvid/test_masks.npy")
     assert masks.shape == (233, 90, 120)
     assert found[["tp", "fn"]].sum().sum() == (masks != 255).sum(), "void is not judged"
+
+
+def test_every_pixel_of_the_original_masks_is_judged_at_the_original_size(benchmark, tmp_path):
+    """Oxford pets differ in size, and one model is enough to see it."""
+    workspace = benchmark.copy(tmp_path / "work")
+    for cell in (workspace.root / "models").iterdir():
+        if cell.name != "oxford_pets-unet_tiny-cross_entropy-none-0":
+            shutil.rmtree(cell)
+    workspace.edit_params(eval__size="original")
+    for stage in ("check", "evaluate"):
+        workspace.run(f"pipeline.{stage}")
+    found = counts(workspace, "oxford_pets").groupby("image")[["tp", "fn"]].sum().sum(axis=1)
+    masks = read_test_masks(workspace.root / "data/prepared/oxford_pets", "original")
+    assert len({masks[at].shape for at in range(20)}) > 5
+    assert found.tolist() == [int((masks[at] != 255).sum()) for at in range(len(masks))]
 
 
 def test_a_folder_of_ones_own_is_split(benchmark):

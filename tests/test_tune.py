@@ -97,8 +97,8 @@ def test_every_trial_is_a_run_in_mlflow_and_the_report_tells_of_the_search(searc
     table = pd.read_csv(searched.root / "results" / "tables" / "tuning.csv")
     assert table[["loss", "untuned", "strategy", "n"]].to_numpy().tolist() == [["dice", "dice_untuned", "none", 1]]
     page = (searched.root / "results" / "report" / "index.html").read_text()
-    assert "<h3>Learning rates</h3>" in page
-    assert "<h3>Tuned and untuned, on the test split</h3>" in page
+    assert "<h4>Learning rates</h4>" in page
+    assert "<h4>Tuned and untuned, on the test split</h4>" in page
 
 
 def test_one_rate_is_taken_without_a_training_or_torch(finished):

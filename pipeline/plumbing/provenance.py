@@ -40,7 +40,8 @@ def provenance(device: Device, cost: dict[str, float], started: float, times: li
 
 def provenance_without_training(started: float) -> dict[str, Any]:
     """The same of what trained nothing, which is on no device."""
-    return {"started": started, "validated": [], "seconds": 0.0, "device": None, "threads": None, **_environment()}
+    computed = dict.fromkeys(("seconds_per_iteration", "loss_share", "peak_memory", "device", "threads"))
+    return {"started": started, "validated": [], "seconds": 0.0, **computed, **_environment()}
 
 
 def _peak_memory(device: Device) -> int:
