@@ -245,7 +245,8 @@ def _known(row: dict[str, Any], names: Any) -> dict[str, float]:
 def _note(dataset: str, primary: str) -> str:
     return (
         f"Every loss and strategy on **{dataset}**. Runs with tag `kind` = *cell* are single trainings, *summary* the "
-        f"mean over seeds, *repeat* the control trained once more. Filter `tags.state = 'current' and tags.kind = 'summary'`, sort by `test/{primary}`."
+        f"mean over seeds, *repeat* the control trained once more. Filter "
+        f"`tags.state = 'current' and tags.kind = 'summary'`, sort by `test/{primary}`."
     )
 
 
