@@ -8,14 +8,14 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.base import Dataset, listed
+from pipeline.datasets.base import Dataset
 from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.losses.base import Loss
 from pipeline.measure.metrics.table import METRICS
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.dvcfile import check_dvcfile
-from pipeline.plumbing.errors import UserError, did_you_mean, run_stage
+from pipeline.plumbing.errors import UserError, did_you_mean, listed, run_stage
 from pipeline.plumbing.files import whole, write_json
 from pipeline.plumbing.fingerprints import code_digest
 from pipeline.plumbing.params import Params, read_params

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_statistics import (
     COLUMNS,
     channel_statistics,
@@ -33,7 +33,7 @@ from pipeline.datasets.base_statistics import (
 )
 from pipeline.measure.figures.samples import draw_samples
 from pipeline.plumbing import plugins, prepared
-from pipeline.plumbing.errors import UserError, run_stage
+from pipeline.plumbing.errors import UserError, listed, run_stage
 from pipeline.plumbing.files import digest, file_digest, whole, write_csv, write_json
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.plan import PREPARED, RAW, read_plan

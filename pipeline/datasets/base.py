@@ -1,7 +1,7 @@
 """What a dataset must say, and what all datasets share."""
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -161,10 +161,3 @@ class Dataset(Plugin):
             count = math.ceil(round(share * len(holders), 6))  # 0.07 * 100 is 7.000000000000001
             stays[stream(0, f"keep {name}").permutation(holders)[count:]] = False
         return np.flatnonzero(stays)
-
-
-def listed(items: Iterable[Any], most: int = 50, separator: str = ", ") -> str:
-    """`a, b, c, and 7 more`: names for a message, as many as a person reads."""
-    items = list(items)
-    rest = [f"and {len(items) - most} more"] if len(items) > most else []
-    return separator.join([*map(str, items[:most]), *rest])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.datasets.base import listed
+from pipeline.plumbing.errors import listed
 
 
 class Pair(NamedTuple):

@@ -5,8 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.datasets.base import listed
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.labels import IGNORE
 
 COLUMNS = ("class", "pixels", "pixel_frequency", "images", "image_frequency")  # of `class_frequencies.csv`

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_files import Pair, read_image, read_mask
 from pipeline.plumbing.archive import Archive
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.labels import IGNORE
 
 CLASSES = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"]

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_files import Pair, read_image, read_mask
 from pipeline.datasets.base_splits import split_in_three
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.files import digest, file_digest, read_json, write_json
 from pipeline.plumbing.labels import IGNORE
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipeline.datasets.base import Dataset, listed
+from pipeline.datasets.base import Dataset
 from pipeline.datasets.base_files import Pair, read_image, read_mask
 from pipeline.datasets.base_splits import split_off
 from pipeline.plumbing.archive import Archive
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.labels import IGNORE
 
 HOSTS = ("https://www.robots.ox.ac.uk/~vgg/data/pets/data", "https://thor.robots.ox.ac.uk/~vgg/data/pets")

@@ -85,14 +85,6 @@ def searches(axes: dict[str, list[str]]) -> dict[tuple[str, ...], dict[str, Any]
     return {each: read_json(file) for each, file in files.items() if file.is_file()}
 
 
-def decisions(facts: Facts) -> dict[Cell, dict[str, Any]]:
-    """What `evaluate` fitted on the validation split for each cell with a decision: offsets, val_miou_before and
-    val_miou."""
-    files = {cell: COUNTS / cell.name / "evaluation.json" for cell in facts}
-    found = {cell: read_json(file) for cell, file in files.items() if file.is_file()}
-    return {cell: each["decision"] for cell, each in found.items() if "decision" in each}
-
-
 def origins(facts: Facts) -> list[dict[str, Any]]:
     """provenance.json of each cell that was trained itself."""
     return [read_json(MODELS / cell.name / "provenance.json") for cell in trained(facts)]

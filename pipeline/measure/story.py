@@ -81,20 +81,3 @@ class Story(NamedTuple):
     gallery: list[Shown]
     origins: list[dict[str, Any]]
     """provenance.json of each trained cell."""
-
-    @property
-    def sizes(self) -> dict[str, str]:
-        """At which size each dataset was scored, `prepared` or `original`."""
-        return {dataset: each["size"] for dataset, each in self.evaluations.items()}
-
-    @property
-    def confidence(self) -> float:
-        return self.rules.confidence
-
-    @property
-    def interval(self) -> str:
-        return self.rules.interval
-
-    @property
-    def rope(self) -> float:
-        return self.rules.rope

@@ -87,7 +87,7 @@ def tell(plan: dict[str, Any]) -> Story:
         dials=dials,
         dial=dial_table(dials, board, classes, effects.effects, primary),
         seen=seen_table(pooled(facts, pools), metas),
-        decisions=decision_table(pooled(evidence.decisions(facts), pools), metas, rules),
+        decisions=decision_table(decisions(measured), metas, rules),
         rates=rates,
         trials=trial_table(searches),
         tuning=tuning_table(
@@ -129,6 +129,12 @@ def per_fold(measured: Mapping[Cell, Measured]) -> dict[Cell, Measured]:
 def evaluations(measured: Mapping[Cell, Measured]) -> dict[str, dict[str, Any]]:
     """How the cells of each dataset were scored: size and tolerance; of a dataset without a finished cell nothing."""
     return {cell.dataset: dict(each.evaluation) for cell, each in measured.items() if each.evaluation}
+
+
+def decisions(measured: Mapping[Cell, Measured]) -> dict[Cell, dict[str, Any]]:
+    """What `evaluate` fitted on the validation split for each finished cell with a decision: offsets, val_miou_before
+    and val_miou."""
+    return {cell: each.evaluation["decision"] for cell, each in measured.items() if "decision" in each.evaluation}
 
 
 def _measured(cell: Cell, known: Mapping[str, Any] | None, weights: Weights, primary: str) -> Measured:

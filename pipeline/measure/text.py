@@ -20,12 +20,22 @@ def interval(low: float, high: float, form: str = ".3f") -> str:
     return UNKNOWN if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"
 
 
+def mean_and_spread(mean: float, std: float, form: str = ".3f") -> str:
+    """`0.531 ± 0.088`; without the spread where there is none."""
+    return number(mean, form) + ("" if pd.isna(std) else f" ± {std:{form.removeprefix('+')}}")
+
+
+def estimate(mean: float, std: float, low: float, high: float, form: str = ".3f") -> str:
+    """`0.531 ± 0.088` above `[0.313, 0.748]`; without what there is not."""
+    return mean_and_spread(mean, std, form) + ("" if pd.isna(low) else f"\n{interval(low, high, form)}")
+
+
 def chance(probability: float) -> str:
     """A probability as text; one nearer to 0 or 1 than it can be known is not spelled out."""
     return "< 0.001" if probability < 0.001 else "> 0.999" if probability > 0.999 else number(probability)
 
 
-def some(items: list[str], named: int = 3) -> str:
-    """The first few of a list, and how many there are beyond."""
-    more = f", and {len(items) - named} more" if len(items) > named else ""
-    return ", ".join(items[:named]) + more
+def p_value(p: float) -> str:
+    """`p = 0.040`, or `p < 0.001`."""
+    text = chance(p)
+    return f"p {text}" if text[0] in "<>" else f"p = {text}"

@@ -1,37 +1,70 @@
-"""The one exception for mistakes a user can mend, and how a stage ends on it.
+"""The one exception for mistakes a user can mend, what its messages are made of, and how a stage ends on it.
 
 Exception
 └── UserError      bad params, missing files, a broken download: one clear sentence, exit code 1
 """
 
 import difflib
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterable
+from typing import Any
+
+MAKE_ROOM = "Make room, as `make clean` does, then run the same again: what was finished is kept."
 
 
 class UserError(Exception):
     """A mistake outside the code. Its message names the file and key, what is allowed, and what to do."""
 
 
-def did_you_mean(word: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that a disk or a quota is used up.
+
+    Libraries that write for themselves pass on the words of the system; numpy says how much of an array it wrote.
+    """
+    words = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), " requested and ")
+    while error is not None:
+        if any(each in str(error) for each in words):
+            return True
+        error = error.__context__
+    return False
+
+
+def did_you_mean(word: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:
     """`Did you mean 'dice'? Known: dice, focal.`: the tail of a message about an unknown name.
 
-    The nearest is sought among all that is `known`; where that is too much to print, `listed` says what is.
+    The nearest is sought among all that is `known`; where that is too much to print, `shown` is printed.
     """
     known = sorted(known)
     if not known:
         return "There are none."
     near = difflib.get_close_matches(word, known, n=1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Known: {', '.join(known if listed is None else sorted(listed))}."
+    return f"{hint}Known: {', '.join(known if shown is None else sorted(shown))}."
+
+
+def listed(items: Iterable[Any], most: int = 50, separator: str = ", ") -> str:
+    """`a, b, c, and 7 more`: names for a message, as many as a person reads."""
+    items = list(items)
+    rest = [f"and {len(items) - most} more"] if len(items) > most else []
+    return separator.join([*map(str, items[:most]), *rest])
 
 
 def run_stage(stage: Callable[[], None]) -> None:
-    """Run a stage's `main`; a UserError becomes one line on stderr and exit code 1, without a traceback."""
+    """Run a stage's `main`; a UserError becomes one line on stderr and exit code 1, without a traceback.
+
+    So does a full disk, which `pipeline.plumbing.files.whole` names.
+    """
     try:
         stage()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: {error.filename}: the disk is full. {MAKE_ROOM}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.datasets.base import SPLITS, Dataset, listed
+from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.camvid import CamVid
 from pipeline.datasets.digits import Digits
 from pipeline.plumbing.errors import UserError
@@ -59,11 +59,6 @@ def test_what_is_kept_is_random():
     drawn = [Three(keep={name: 0.2}).kept(pixels) for name in ("rare", "common")]
     assert all(4 < (rows < 50).sum() < 16 for rows in drawn)
     assert drawn[0].tolist() != drawn[1].tolist()
-
-
-def test_long_lists_end_with_the_number_left_out():
-    assert listed("abc") == "a, b, c"
-    assert listed(range(60), most=2) == "0, 1, and 58 more"
 
 
 class Videos(Dataset):

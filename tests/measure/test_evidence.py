@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.measure.evidence import (
     counts_of,
-    decisions,
     learning_curves,
     origins,
     read_facts,
@@ -24,7 +23,6 @@ from tests.measure.tables.measuring import counts_of as counts_from
 from tests.measure.tables.measuring import region
 
 SOURCE, REUSED, NEVER = (Cell("d", "m", "dice", strategy, 0) for strategy in ("none", "thresholds", "oversample"))
-DECISION = {"offsets": [0.0, 1.0], "val_miou_before": 0.5, "val_miou": 0.6}
 POOLS = [Pool("d", {"d": 0})]
 
 
@@ -32,14 +30,8 @@ POOLS = [Pool("d", {"d": 0})]
 def files(tmp_path, monkeypatch) -> None:
     """A finished cell, and a second one that judges its weights once more; both are evaluated. A third is missing."""
     monkeypatch.chdir(tmp_path)
-    decided = counts_from(region(4, 5))
     record_cell(SOURCE, counts_from(region(3, 5)))
-    record_cell(
-        REUSED,
-        decided._replace(evaluation=decided.evaluation | {"decision": DECISION}),
-        status="reused",
-        weights_of=SOURCE.name,
-    )
+    record_cell(REUSED, counts_from(region(4, 5)), status="reused", weights_of=SOURCE.name)
     write_json(MODELS / REUSED.name / "provenance.json", {"seconds": 0.0, "validated": []})
 
 
@@ -108,10 +100,6 @@ def test_without_a_training_curves_are_empty(cells):
 def test_training_that_diverged_before_its_first_validation_has_an_empty_curve():
     record_cell(SOURCE, status="diverged", diverged_at=1)
     assert learning_curves(facts(), POOLS).empty
-
-
-def test_decisions_are_read_of_the_cells_that_have_one():
-    assert decisions(facts()) == {REUSED: DECISION}
 
 
 def test_searches_are_read_where_they_are_done():

@@ -16,6 +16,7 @@ from tests.measure.tables.measuring import counts_of, measured_cells, region
 
 AXES = {"dataset": ["d"], "model": ["m"], "loss": ["cross_entropy", "dice"], "strategy": ["none"], "seed": ["0", "1"]}
 VIDEOS = ["a", "a", "b", "b", "c", "c", "d", "d", "e", "e"]
+DECISION = {"offsets": [0.0, 1.0], "val_miou_before": 0.5, "val_miou": 0.6}
 RIGHT = {"cross_entropy": [[2, 3, 3], [3, 3, 4]], "dice": [[4, 3, 4], [4, 4, 5]], "focal": [[4, 4, 3], [2, 3, 3]]}
 """Pixels that are right, of 5 in each of two classes, by loss, seed and test image."""
 
@@ -149,6 +150,19 @@ def test_a_dataset_without_a_finished_cell_stands_beside_one_that_is_finished():
     for table in (story.classes, story.curves, story.chosen, story.reliability, story.temperatures, story.seen):
         assert set(table["dataset"]) <= {"done"}
     assert set(story.differences.set_index("dataset").loc["waiting", "verdict"]) == {"inconclusive"}
+
+
+def test_decisions_are_told_of_the_cells_that_have_one():
+    axes = {**AXES, "loss": ["cross_entropy"], "strategy": ["none", "thresholds"], "seed": ["0"]}
+    source, reused = combinations(axes)
+    record_dataset("d", groups=[""])
+    for cell, facts in ((source, {}), (reused, {"status": "reused", "weights_of": source.name})):
+        counts = counts_of(region(3, 5))
+        decided = {"decision": DECISION} if facts else {}
+        record_cell(cell, counts._replace(evaluation=counts.evaluation | decided), **facts)
+        record_masks(cell, np.zeros((1, 4, 6), np.uint8))
+    found = tell(plan(axes=axes)).decisions[["strategy", "class_name", "offset", "val_miou_before", "val_miou"]]
+    assert found.to_numpy().tolist() == [["thresholds", "ground", 0.0, 0.5, 0.6], ["thresholds", "pole", 1.0, 0.5, 0.6]]
 
 
 def test_of_nothing_finished_every_table_has_its_columns_and_no_claim():

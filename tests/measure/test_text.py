@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.measure.text import chance, interval, number, percent, some
+from pipeline.measure.text import chance, estimate, interval, mean_and_spread, number, p_value, percent
 
 
 def test_what_is_not_known_is_a_dash():
@@ -23,6 +23,18 @@ def test_nothing_is_certain(probability, text):
     assert chance(probability) == text
 
 
-def test_long_lists_end_with_a_number():
-    assert some(["a", "b"]) == "a, b"
-    assert some(list("abcde")) == "a, b, c, and 2 more"
+@pytest.mark.parametrize(("p", "text"), [(0.0, "p < 0.001"), (0.04, "p = 0.040"), (1.0, "p > 0.999")])
+def test_a_p_value_has_one_sign(p, text):
+    assert p_value(p) == text
+
+
+def test_a_mean_stands_with_its_spread_above_its_interval():
+    assert estimate(0.5306, 0.088, 0.313, 0.748) == "0.531 ± 0.088\n[0.313, 0.748]"
+    assert mean_and_spread(1.5, 0.25, "+.2f") == "+1.50 ± 0.25"
+
+
+def test_what_a_mean_has_not_is_left_out():
+    """One seed has no spread; without a seed there is not even a mean."""
+    assert estimate(0.5, np.nan, np.nan, np.nan) == "0.500"
+    assert estimate(0.5, 0.1, np.nan, np.nan) == "0.500 ± 0.100"
+    assert estimate(*[np.nan] * 4) == "–"

@@ -1,8 +1,11 @@
-"""How a stage ends on a mistake, and what is proposed for a word that is not known."""
+"""How a stage ends on a mistake, what is proposed for a word that is not known, and how long lists end."""
+
+import errno
+import os
 
 import pytest
 
-from pipeline.plumbing.errors import UserError, did_you_mean, run_stage
+from pipeline.plumbing.errors import UserError, did_you_mean, disk_is_full, listed, run_stage
 
 
 def raising(error: BaseException):
@@ -27,12 +30,19 @@ def test_the_nearest_known_word_is_proposed(word, tail):
     assert did_you_mean(word, ["tversky", "focal", "dice"]) == tail
 
 
-def test_what_is_listed_may_be_less_than_what_is_known():
+def test_what_is_shown_may_be_less_than_what_is_known():
     """A thousand encoders are searched, not printed."""
     assert (
         did_you_mean("tu-resnt", ["tu-resnet", "vgg"], ["vgg", "tu-..."])
         == "Did you mean 'tu-resnet'? Known: tu-..., vgg."
     )
+
+
+def test_long_lists_end_with_the_number_left_out():
+    assert listed(["a", "b"], 3) == "a, b"
+    assert listed("abcde", 3) == "a, b, c, and 2 more"
+    assert listed(range(60), most=2) == "0, 1, and 58 more"
+    assert listed([1, 2, 3], most=2, separator="\n") == "1\n2\nand 1 more"
 
 
 def test_a_mistake_of_the_user_is_one_line_and_exit_code_1(capsys):
@@ -41,6 +51,35 @@ def test_a_mistake_of_the_user_is_one_line_and_exit_code_1(capsys):
         run_stage(raising(UserError("params.yaml: fit.lr: 0 should be greater than 0.")))
     assert ended.value.code == 1
     assert capsys.readouterr() == ("", "error: params.yaml: fit.lr: 0 should be greater than 0.\n")
+
+
+def test_a_full_disk_is_one_line_with_the_path_and_what_to_do(capsys):
+    """It is the user's to mend as well."""
+    with pytest.raises(SystemExit) as ended:
+        run_stage(raising(OSError(errno.ENOSPC, "No space left on device", "models/cell")))
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: models/cell: the disk is full. Make room, as `make clean` does, then run the same again: what was "
+        "finished is kept.\n"
+    )
+
+
+def test_a_full_disk_is_known_by_what_an_error_came_from():
+    """A library may raise an error of its own while it closes the file."""
+    with pytest.raises(RuntimeError) as raised:
+        try:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        finally:
+            raise RuntimeError("closing failed")
+    assert disk_is_full(raised.value)
+    assert not disk_is_full(RuntimeError("closing failed"))
+    assert not disk_is_full(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "models"), OSError("odd")])
+def test_another_error_of_the_system_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        run_stage(raising(error))
 
 
 def test_an_interrupt_is_one_word_and_exit_code_130(capsys):

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from pipeline.measure.figures.style import axes_of, line_styles, shortened, small_multiples, styled
+from pipeline.measure.figures.style import axes_of, legend, line_styles, shortened, small_multiples, styled
 from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.story import Story
 from pipeline.measure.tables.dial import Dial
@@ -37,8 +37,7 @@ def dial_figure(story: Story, dial: Dial, model: str) -> Figure:
     shared.xaxis.set_minor_locator(NullLocator())
     shared.set_xlim(beside**2 * shares.max(), shares.min() / beside**2)
     figure.suptitle(f"The rarer {shortened(dial.class_name)}: {dial.name}, {model}", fontsize=11)
-    handles = grid[0][0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside right center", title="strategy", frameon=False)
+    legend(figure, story, "strategy")
     return figure
 
 

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from pipeline.measure.figures.style import axes_of, line_styles, of, small_multiples, styled
+from pipeline.measure.figures.style import axes_of, leftmost, legend, line_styles, of, small_multiples, styled
 from pipeline.measure.story import Story
 from pipeline.measure.tables.scores import EXPERIMENT
 
@@ -31,10 +31,8 @@ def class_gains(story: Story, dataset: str, model: str) -> Figure:
                 axes.plot(each["train_frequency"], gain, **style, markersize=3.5, linewidth=1.1, label=loss)
         axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    for axes in {column[0].get_subplotspec().rowspan.start: column[0] for column in reversed(grid)}.values():
+    for axes in leftmost(grid):
         axes.set_ylabel("difference in IoU")
     figure.suptitle(f"What each class gains, rare ones at the left: {dataset}, {model}", fontsize=11)
-    drawn = {label: handle for (axes,) in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    names = [loss for loss in line_styles(story) if loss in drawn]
-    figure.legend([drawn[loss] for loss in names], names, loc="outside right center", title="loss", frameon=False)
+    legend(figure, story)
     return figure

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from pipeline.measure.figures.colours import OKABE_ITO
-from pipeline.measure.figures.style import axes_of, ink, of, shortened, styled
+from pipeline.measure.figures.style import ink, of, present, shortened, styled
 from pipeline.measure.story import Story
 from pipeline.measure.tables.gradients import END, START
 
@@ -24,7 +24,7 @@ STRONGEST = 5  # doublings beyond which the colour of a share stays the same
 def gradient_norms(story: Story, dataset: str, model: str) -> Figure:
     """Norm of the gradient of each loss relative to cross-entropy, with respect to weights and logits."""
     rows = of(story.gradients.norms, dataset, model)
-    losses = losses_of(story, rows)
+    losses = present(story, rows, "loss")
     figure = Figure(figsize=(9, 1.4 + 0.24 * len(losses)), layout="constrained")
     looks = {START: {"marker": "o", "markerfacecolor": "white"}, END: {"marker": "s"}}
     known = rows[["weights_relative", "logits_relative"]].to_numpy(float)
@@ -50,7 +50,7 @@ def gradient_norms(story: Story, dataset: str, model: str) -> Figure:
 def gradient_classes(story: Story, dataset: str, model: str) -> Figure:
     """Share of the gradient with respect to the logits at the pixels of each class, beside the class's pixel share."""
     rows = of(story.gradients.classes, dataset, model)
-    losses, classes = losses_of(story, rows), rarest_first(story, dataset)
+    losses, classes = present(story, rows, "loss"), rarest_first(story, dataset)
     pixels = rows.drop_duplicates("class_name").set_index("class_name")["pixel_share"].reindex(classes).to_numpy(float)
     shares = {at: _shares(rows[rows["at"] == at], losses, classes) for at in POINTS}
     doublings = {at: _doublings(of_point, pixels) for at, of_point in shares.items()}
@@ -78,7 +78,7 @@ def gradient_classes(story: Story, dataset: str, model: str) -> Figure:
 def gradient_cosines(story: Story, dataset: str, model: str) -> Figure:
     """Cosine between the gradients of every two losses at the initial weights."""
     rows = of(story.gradients.cosines, dataset, model)
-    losses = losses_of(story, rows)
+    losses = present(story, rows, "loss")
     values = rows.pivot(index="loss", columns="other", values="cosine").reindex(index=losses, columns=losses)
     values = values.to_numpy(float)
     figure = Figure(figsize=(max(4.5, 3 + 0.42 * len(losses)), 2.2 + 0.36 * len(losses)), layout="constrained")
@@ -90,12 +90,6 @@ def gradient_cosines(story: Story, dataset: str, model: str) -> Figure:
     axes.set_yticks(range(len(losses)), losses)
     figure.suptitle(f"Cosine between gradients at the initial weights:\n{dataset}, {model}", fontsize=11)
     return figure
-
-
-def losses_of(story: Story, rows: pd.DataFrame) -> list[str]:
-    """The losses that have a row, in the order of params.yaml."""
-    known = set(rows["loss"])
-    return [loss for loss in axes_of(story)[0] if loss in known]
 
 
 def rarest_first(story: Story, dataset: str) -> list[str]:

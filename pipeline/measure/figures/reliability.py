@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.measure.figures.style import axes_of, line_styles, of, small_multiples, styled
+from pipeline.measure.figures.style import legend, line_styles, of, present, small_multiples, styled
 from pipeline.measure.story import Story
 
 ROWS = ("right, as predicted", "right, temperature scaled", "share of pixels")
@@ -15,7 +15,7 @@ def reliability(story: Story, dataset: str, model: str) -> Figure:
     """Share of right pixels against the probability of the predicted class, without and with temperature, and how many
     pixels have that probability: a panel per strategy, a line per loss, bars of one standard deviation over seeds."""
     rows = of(story.reliability, dataset, model)
-    strategies = [name for name in axes_of(story)[1] if name in set(rows["strategy"])]
+    strategies = present(story, rows, "strategy")
     figure, grid = small_multiples(strategies, len(ROWS), height=1.9)
     for strategy, column in zip(strategies, grid, strict=True):
         column[0].set_title(strategy)
@@ -34,10 +34,7 @@ def reliability(story: Story, dataset: str, model: str) -> Figure:
     for axes in (axes for column in grid for axes in column):
         axes.grid(True)
     figure.suptitle(f"Reliability of the predicted class: {dataset}, {model}", fontsize=11)
-    entries = {
-        label: line for column in grid for line, label in zip(*column[0].get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(entries.values(), entries.keys(), loc="outside right center", title="loss", frameon=False)
+    legend(figure, story)
     return figure
 
 

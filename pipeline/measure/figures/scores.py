@@ -9,7 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pipeline.measure.figures.colours import OKABE_ITO
-from pipeline.measure.figures.style import axes_of, ink, line_styles, of, shortened, small_multiples, styled
+from pipeline.measure.figures.style import (
+    axes_of,
+    ink,
+    leftmost,
+    legend,
+    line_styles,
+    of,
+    present,
+    shortened,
+    small_multiples,
+    styled,
+)
 from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.story import Story
 
@@ -51,7 +62,7 @@ def heatmap(story: Story, dataset: str, model: str) -> Figure:
 def curves(story: Story, dataset: str, model: str) -> Figure:
     """Validation mIoU and training loss against iteration: mean over seeds in a band from least to greatest."""
     rows = of(story.curves, dataset, model)
-    strategies = [name for name in axes_of(story)[1] if name in set(rows["strategy"])]  # the others train nothing
+    strategies = present(story, rows, "strategy")  # the others train nothing
     panels = {"val_miou": "validation mIoU", "train_loss": "training loss"}
     figure, grid = small_multiples(strategies, len(panels), height=2.1)
     for strategy, column in zip(strategies, grid, strict=True):
@@ -69,7 +80,8 @@ def curves(story: Story, dataset: str, model: str) -> Figure:
     if rows["train_loss"].min() > 0 and rows["train_loss"].max() > 20 * rows["train_loss"].min():
         for column in grid:
             _logarithmic(column[1])
-    _legend(figure, grid[0][0], f"Learning curves: {dataset}, {model}")
+    legend(figure, story)
+    figure.suptitle(f"Learning curves: {dataset}, {model}", fontsize=11)
     return figure
 
 
@@ -92,10 +104,11 @@ def class_scores(story: Story, dataset: str, model: str) -> Figure:
             std = each["iou_std"].fillna(0)
             axes.hlines(height, each["iou"] - std, each["iou"] + std, colors=style["color"], linewidth=1)
     labels = [f"{shortened(row.class_name)}  {100 * row.train_frequency:.2g} %" for row in classes.itertuples()]
-    for axes in {column[0].get_subplotspec().rowspan.start: column[0] for column in reversed(grid)}.values():
+    for axes in leftmost(grid):
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylabel("class, share of train pixels")
-    _legend(figure, grid[0][0], f"IoU of each class, rarest first: {dataset}, {model}")
+    legend(figure, story)
+    figure.suptitle(f"IoU of each class, rarest first: {dataset}, {model}", fontsize=11)
     return figure
 
 
@@ -113,8 +126,3 @@ def _score(value: float, low: float, high: float, states: list[str]) -> str:
 def _logarithmic(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-
-
-def _legend(figure: Figure, axes: Axes, title: str) -> None:
-    figure.suptitle(title, fontsize=11)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", title="loss", frameon=False)

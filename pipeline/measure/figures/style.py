@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
@@ -51,6 +52,12 @@ def axes_of(story: Story) -> tuple[list[str], list[str]]:
     return list(story.cells["loss"].unique()), list(story.cells["strategy"].unique())
 
 
+def present(story: Story, rows: pd.DataFrame, axis: str) -> list[str]:
+    """The losses, or strategies, that have a row, in the order of params.yaml."""
+    known = set(rows[axis])
+    return [name for name in story.cells[axis].unique() if name in known]
+
+
 def of(table: pd.DataFrame, dataset: str, model: str) -> pd.DataFrame:
     """The rows of one dataset and model."""
     return table[(table["dataset"] == dataset) & (table["model"] == model)]
@@ -78,6 +85,20 @@ def small_multiples(names: list[str], rows: int, height: float) -> tuple[Figure,
     for column in columns[: len(names)]:
         column[-1].tick_params(labelbottom=True)
     return figure, columns[: len(names)]
+
+
+def leftmost(grid: list[list[Axes]]) -> list[Axes]:
+    """Of the axes of `small_multiples`, the upper ones of the first name in each row of names."""
+    return list({column[0].get_subplotspec().rowspan.start: column[0] for column in reversed(grid)}.values())
+
+
+def legend(figure: Figure, story: Story, axis: str = "loss") -> None:
+    """Beside the panels: each loss, or strategy, that any of them shows, once and in the order of params.yaml."""
+    drawn: dict[str, Artist] = {}
+    for axes in figure.axes:
+        drawn |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    names = [name for name in line_styles(story, axis) if name in drawn]
+    figure.legend([drawn[name] for name in names], names, loc="outside right center", title=axis, frameon=False)
 
 
 def ink(colour: Any) -> str:

@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 
 from pipeline.measure.figures.style import axes_of
+from pipeline.measure.page.models import several_models, without_only_model
 from pipeline.measure.story import Story
 from pipeline.measure.tables.dial import Dial
 from pipeline.measure.text import interval, number, percent
@@ -38,14 +39,14 @@ def dial_rows(story: Story, dial: Dial) -> list[dict[str, str]]:
     for dataset, model, loss in itertools.product(dial.shares, models, losses):
         group = known[(known["dataset"] == dataset) & (known["model"] == model) & (known["loss"] == loss)]
         place = {"dataset": dataset, f"share of {dial.quantity}": percent(dial.shares[dataset])}
-        names = {"model": model, "loss": loss} if len(models) > 1 else {"loss": loss}
+        names = {"model": model, "loss": loss}
         rows.append(place | names | {word: _listed(group[group["verdict"] == word]) for word in ("better", "worse")})
-    return rows
+    return without_only_model(rows, story)
 
 
 def _where(rows: pd.DataFrame, story: Story) -> str:
     """Losses, with models where there are several."""
-    several = story.cells["model"].nunique() > 1
+    several = several_models(story)
     return ", ".join(f"{row.loss} on {row.model}" if several else row.loss for row in rows.itertuples())
 
 

@@ -1,62 +1,66 @@
 """The factorial view in words and numbers for the page."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from pipeline.measure.figures.style import axes_of, of
+from pipeline.measure.page.models import paragraphs, without_only_model
 from pipeline.measure.story import Story
-from pipeline.measure.text import interval, number
+from pipeline.measure.text import chance, interval, number, p_value
 
 
 def factorial_sentences(story: Story, dataset: str) -> list[str]:
     """A paragraph per model: the mean effect of the strategies, whether it depends on the loss, and limits."""
-    models = list(story.cells["model"].unique())
     if len(axes_of(story)[1]) < 2:
         return [f"No strategy is compared with {story.control['strategy']}: there is only one strategy."]
-    return [f"{f'{model}: ' if len(models) > 1 else ''}{_paragraph(story, dataset, model)}" for model in models]
+    return paragraphs(story, story.cells["model"].unique(), lambda model: _paragraph(story, dataset, model))
+
+
+def mean_claims(story: Story, dataset: str, model: str, factor: str) -> list[str]:
+    """What is proven of strategies on average over losses, or of losses over strategies, the greatest difference
+    first: `class_weights is better than none by +0.041 [+0.032, +0.049]`."""
+    main = of(story.factorial.main, dataset, model)
+    proven = main[(main["factor"] == factor) & main["verdict"].isin(["better", "worse"])]
+    return [
+        f"{row.level} is {row.verdict} than {story.control[factor]} by {row.mean:+.3f} "
+        f"{interval(row.low, row.high, '+.3f')}"
+        for row in proven.sort_values("mean", ascending=False).itertuples()
+    ]
 
 
 def difference_rows(story: Story, table: pd.DataFrame, dataset: str, names: list[str]) -> list[dict[str, str]]:
     """Rows of differences as text: `names` and, where there are several, the model; then the numbers."""
-    rows = table[table["dataset"] == dataset]
-    names = ["model", *names] if story.cells["model"].nunique() > 1 else names
-    return [
+    rows = [
         {
-            **{name: row[name] for name in names},
+            **{name: row[name] for name in ("model", *names)},
             "n": str(row["n"]),
             "difference": number(row["mean"], "+.3f"),
             "its interval": interval(row["low"], row["high"], "+.3f"),
-            "p, corrected": probability(row["p_holm"]),
+            "p, corrected": chance(row["p_holm"]),
             "verdict": row["verdict"],
         }
-        for row in rows.to_dict("records")
+        for row in table[table["dataset"] == dataset].to_dict("records")
     ]
+    return without_only_model(rows, story)
 
 
 def two_way_rows(story: Story, dataset: str) -> list[dict[str, str]]:
     """The lines of the two-way analysis as text."""
     known = story.factorial.two_way
-    several = story.cells["model"].nunique() > 1
-    return [
+    rows = [
         {
-            **({"model": row["model"]} if several else {}),
+            "model": row["model"],
             "effect": row["effect"].replace(" x ", " × "),
             "n": str(row["n"]),
             "df": f"{row['df']}, {row['df_error']}",
             "F": number(row["F"], ".2f"),
             "epsilon": number(row["epsilon"], ".2f"),
-            "p": probability(row["p"]),
+            "p": chance(row["p"]),
             "partial η²": number(row["partial_eta_squared"], ".2f"),
         }
         for row in known[known["dataset"] == dataset].to_dict("records")
     ]
-
-
-def probability(p: float) -> str:
-    """A p-value as text; what is smaller than it can mean is not spelled out."""
-    return "< 0.001" if p < 0.001 else number(p)
+    return without_only_model(rows, story)
 
 
 def _paragraph(story: Story, dataset: str, model: str) -> str:
@@ -66,16 +70,10 @@ def _paragraph(story: Story, dataset: str, model: str) -> str:
 
 def _means(story: Story, dataset: str, model: str) -> str:
     """Which strategies help on average."""
-    main, control = of(story.factorial.main, dataset, model), story.control["strategy"]
-    losses = axes_of(story)[0]
+    losses, claims = axes_of(story)[0], mean_claims(story, dataset, model, "strategy")
     over = f"Averaged over {len(losses)} losses" if len(losses) > 1 else f"Under {losses[0]}"
-    proven = main[(main["factor"] == "strategy") & main["verdict"].isin(["better", "worse"])]
-    if proven.empty:
-        return f"{over}, no strategy is proven better or worse than {control}."
-    claims = [
-        f"{row.level} is {row.verdict} than {control} by {row.mean:+.3f} {interval(row.low, row.high, '+.3f')}"
-        for row in proven.sort_values("mean", ascending=False).itertuples()
-    ]
+    if not claims:
+        return f"{over}, no strategy is proven better or worse than {story.control['strategy']}."
     return f"{over}, {', '.join(claims)}; no other difference is proven."
 
 
@@ -87,16 +85,10 @@ def _interaction(story: Story, dataset: str, model: str) -> str:
     line = of(story.factorial.two_way, dataset, model).set_index("effect").loc["loss x strategy"]
     if np.isnan(line["p"]):
         return "Whether the effect depends on the loss is not known: the scores do not vary over seeds."
-    found = f"interaction: {_test(line)}"
-    if line["p"] < 1 - story.confidence:
+    found = f"interaction: F({line['df']}, {line['df_error']}) = {line['F']:.2f}, {p_value(line['p'])}"
+    if line["p"] < 1 - story.rules.confidence:
         return f"The effect of a strategy differs between losses ({found}): read the panels, not the mean."
     return f"No difference of the effect between losses is proven ({found}), which does not prove that there is none."
-
-
-def _test(line: pd.Series | dict[str, Any]) -> str:
-    """`F(6, 12) = 3.21, p = 0.040`."""
-    p = probability(line["p"])
-    return f"F({line['df']}, {line['df_error']}) = {line['F']:.2f}, p {p if p.startswith('<') else f'= {p}'}"
 
 
 def _reused(story: Story) -> str:

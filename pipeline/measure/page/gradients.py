@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.measure.figures.gradients import losses_of, rarest_first
-from pipeline.measure.figures.style import of
+from pipeline.measure.figures.gradients import rarest_first
+from pipeline.measure.figures.style import of, present
+from pipeline.measure.page.models import paragraphs, without_only_model
 from pipeline.measure.story import Story
 from pipeline.measure.tables.gradients import END, START
 from pipeline.measure.text import percent
@@ -17,11 +18,7 @@ ALIKE = 2  # norms within this factor are no argument about learning rates
 def gradient_sentences(story: Story, dataset: str) -> list[str]:
     """A paragraph per model of which gradients are known."""
     models = [model for model in story.cells["model"].unique() if len(of(story.gradients.norms, dataset, model))]
-    several = story.cells["model"].nunique() > 1
-    return [
-        f"{model}: {_paragraph(story, dataset, model)}" if several else _paragraph(story, dataset, model)
-        for model in models
-    ]
+    return paragraphs(story, models, lambda model: _paragraph(story, dataset, model))
 
 
 def gradient_rows(story: Story, dataset: str) -> list[dict[str, str]]:
@@ -29,14 +26,13 @@ def gradient_rows(story: Story, dataset: str) -> list[dict[str, str]]:
     rows = []
     for model in story.cells["model"].unique():
         known = of(story.gradients.norms, dataset, model)
-        for loss in losses_of(story, known):
+        for loss in present(story, known, "loss"):
             at = known[known["loss"] == loss].set_index("at")
-            row = {"model": model} if story.cells["model"].nunique() > 1 else {}
-            row["loss"] = loss
+            row = {"model": model, "loss": loss}
             for title, column in (("weights", "weights_relative"), ("logits", "logits_relative"), ("cosine", "cosine")):
                 row |= {f"{title}, {point}": _number(at[column].get(point, np.nan)) for point in (START, END)}
             rows.append(row | {"remark": at["state"].get(END, "")})
-    return rows
+    return without_only_model(rows, story)
 
 
 def _paragraph(story: Story, dataset: str, model: str) -> str:

@@ -1,5 +1,6 @@
 """The verdict on a dataset: what to train with, as far as the evidence goes."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,10 +8,13 @@ import pandas as pd
 
 from pipeline.measure.figures.style import of
 from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.page.factorial import mean_claims
+from pipeline.measure.page.models import several_models
 from pipeline.measure.pools import which_fold
 from pipeline.measure.story import Story
 from pipeline.measure.tables.scores import EXPERIMENT
-from pipeline.measure.text import interval, percent, some
+from pipeline.measure.text import interval, percent
+from pipeline.plumbing.errors import listed
 
 MEANINGS = {
     "better": "better",
@@ -47,7 +51,7 @@ class Headline(NamedTuple):
 def sentence(story: Story, dataset: str) -> str:
     """The headline as a line of text, for the terminal and Markdown."""
     said = headline(story, dataset)
-    counts = [f"{len(each.names)} {each.meaning} ({some(each.names)})" for each in said.claims]
+    counts = [f"{len(each.names)} {each.meaning} ({listed(each.names, 3)})" for each in said.claims]
     compared = f"Compared with {control_name(story)}: {'; '.join(counts)}." if counts else ""
     return " ".join(filter(None, [f"{said.setting}:", said.answer, said.reason, said.averages, said.rivals, compared]))
 
@@ -105,7 +109,7 @@ def _answer(scored: pd.DataFrame, rows: pd.DataFrame, story: Story) -> tuple[str
     answer = f"Nothing is proven better than {control}."
     change = _difference(best, rows, story)
     if verdicts[_key(best)] == "equivalent":
-        return answer, f"{top}, which is equivalent: {change}, and ±{story.rope:g} does not matter."
+        return answer, f"{top}, which is equivalent: {change}, and ±{story.rules.rope:g} does not matter."
     if not change:
         return answer, f"{top}; the control has no score at the same seeds."
     return answer, f"{top}. Its difference from the control is {change}: too uncertain for a claim."
@@ -113,18 +117,11 @@ def _answer(scored: pd.DataFrame, rows: pd.DataFrame, story: Story) -> tuple[str
 
 def _averages(story: Story, dataset: str) -> str:
     """The proven mean effects. A mean has less noise than its parts, so it may be proven where no row is."""
-    main, sentences = story.factorial.main, []
-    for factor, other in (("strategy", "loss"), ("loss", "strategy")):
-        proven = main[(main["dataset"] == dataset) & (main["factor"] == factor)]
-        proven = proven[proven["verdict"].isin(["better", "worse"])].sort_values("mean", ascending=False)
-        count = story.cells[other].nunique()
-        if len(proven) and count > 1:
-            claims = [
-                f"{row.level} is {row.verdict} than {story.control[factor]} by {row.mean:+.3f} "
-                f"{interval(row.low, row.high, '+.3f')}"
-                for row in proven.itertuples()
-            ]
-            sentences.append(f"Averaged over {count} {PLURALS[other]}, {some(claims)}.")
+    sentences, factors = [], (("strategy", "loss"), ("loss", "strategy"))
+    for model, (factor, other) in itertools.product(story.cells["model"].unique(), factors):
+        claims, count = mean_claims(story, dataset, model, factor), story.cells[other].nunique()
+        if claims and count > 1:
+            sentences.append(f"Averaged over {count} {PLURALS[other]}{_on(model, story)}, {listed(claims, 3)}.")
     return " ".join(sentences)
 
 
@@ -136,7 +133,7 @@ def _rivals(best: dict[str, Any], story: Story) -> str:
     rows = ranks.set_index(EXPERIMENT, drop=False)
     first = rows["first"][_key(best)]
     others = [_name(row, story) for row in rows[rows["low"] <= 1].to_dict("records") if _key(row) != _key(best)]
-    may = f"{len(others)} more may be as good: {some(others, 2)}" if others else "no other is likely to be"
+    may = f"{len(others)} more may be as good: {listed(others, 2)}" if others else "no other is likely to be"
     return f"{_name(best, story)} is first in {percent(first)} of the resamples; {may}."
 
 
@@ -156,8 +153,11 @@ def _key(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _name(row: dict[str, Any], story: Story) -> str:
     """Loss and strategy, and the model where there are several."""
-    model = f" on {row['model']}" if story.cells["model"].nunique() > 1 else ""
-    return f"{row['loss']} with {row['strategy']}{model}"
+    return f"{row['loss']} with {row['strategy']}{_on(row['model'], story)}"
+
+
+def _on(model: str, story: Story) -> str:
+    return f" on {model}" if several_models(story) else ""
 
 
 def _score(row: dict[str, Any], story: Story) -> str:

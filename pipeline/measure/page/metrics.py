@@ -7,8 +7,9 @@ import pandas as pd
 
 from pipeline.measure.metrics.base import Metric
 from pipeline.measure.metrics.table import FAMILIES, METRICS
+from pipeline.measure.page.models import without_only_model
 from pipeline.measure.story import Story
-from pipeline.measure.text import interval, number
+from pipeline.measure.text import estimate
 
 WIDEST = 9  # metrics side by side, which print just holds
 SCALES = {"bytes": (2**20, "MiB")}
@@ -32,14 +33,15 @@ def metric_groups(story: Story, dataset: str) -> dict[str, list[Group]]:
         parts = {"": members}
         if len(members) > WIDEST:
             parts = {way: {name: each for name, each in members.items() if each.averages == way} for way in ways}
-        groups[family] = [Group(way, [_row(row, part, story) for row in board]) for way, part in parts.items()]
+        groups[family] = [
+            Group(way, without_only_model([_row(row, part) for row in board], story)) for way, part in parts.items()
+        ]
     return groups
 
 
-def _row(row: dict[str, Any], metrics: dict[str, Metric], story: Story) -> dict[str, str]:
-    names = ["model", "loss", "strategy"] if story.cells["model"].nunique() > 1 else ["loss", "strategy"]
+def _row(row: dict[str, Any], metrics: dict[str, Metric]) -> dict[str, str]:
     scores = {_title(metric): _score(row, name, metric) for name, metric in metrics.items()}
-    return {axis: row[axis] for axis in names} | {"n": str(row["n"])} | scores
+    return {axis: row[axis] for axis in ("model", "loss", "strategy")} | {"n": str(row["n"])} | scores
 
 
 def _title(metric: Metric) -> str:
@@ -52,8 +54,7 @@ def _score(row: dict[str, Any], name: str, metric: Metric) -> str:
     scale = SCALES.get(metric.unit, (1, ""))[0]
     mean, std, low, high = (row[f"{name}{suffix}"] / scale for suffix in ("", "_std", "_low", "_high"))
     form = f".{3 if metric.high == 1 else _decimals(mean)}f"
-    spread = "" if pd.isna(std) else f" ± {std:{form}}"
-    return f"{number(mean, form)}{spread}" + ("" if pd.isna(low) else f"\n{interval(low, high, form)}")
+    return estimate(mean, std, low, high, form)
 
 
 def _decimals(value: float) -> int:

@@ -14,6 +14,7 @@ from pipeline.measure.page.factorial import difference_rows, factorial_sentences
 from pipeline.measure.page.gradients import gradient_rows, gradient_sentences
 from pipeline.measure.page.headline import headline
 from pipeline.measure.page.metrics import metric_groups
+from pipeline.measure.page.models import without_only_model
 from pipeline.measure.page.pictures import Picture, dial_pictures, pictures, tests_pictures
 from pipeline.measure.page.ranking import ranking_chapter, tests_chapter
 from pipeline.measure.page.strip import strips
@@ -25,7 +26,8 @@ from pipeline.measure.tables.dial import Dial
 from pipeline.measure.tables.ranking import ALL
 from pipeline.measure.tables.scores import EXPERIMENT
 from pipeline.measure.tables.seen import seen_rows
-from pipeline.measure.text import interval, number, percent, some
+from pipeline.measure.text import estimate, interval, number, percent
+from pipeline.plumbing.errors import listed
 from pipeline.plumbing.files import whole
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -72,7 +74,8 @@ def render(
         families=FAMILIES,
         number=number,
         interval=interval,
-        some=some,
+        estimate=estimate,
+        listed=listed,
         parts=PARTS,
         intervals=INTERVALS,
         chapters=[chapter(story, dataset) | {"pictures": drawn[dataset]} for dataset in story.datasets],
@@ -89,7 +92,6 @@ def render(
 
 def chapter(story: Story, dataset: str) -> dict[str, Any]:
     """What the page says of one dataset."""
-    main = difference_rows(story, story.factorial.main, dataset, ["factor", "level"])
     return {
         "dataset": dataset,
         "meta": story.datasets[dataset],
@@ -100,7 +102,7 @@ def chapter(story: Story, dataset: str) -> dict[str, Any]:
         **ranking_chapter(story, dataset),
         "calibration": without_only_model(calibration_rows(story, dataset), story),
         "factorial_sentences": factorial_sentences(story, dataset),
-        "main_effects": main,
+        "main_effects": difference_rows(story, story.factorial.main, dataset, ["factor", "level"]),
         "two_way": two_way_rows(story, dataset),
         "effects": difference_rows(story, story.factorial.effects, dataset, ["loss", "strategy"]),
         "classes": class_rows(story, dataset),
@@ -119,12 +121,6 @@ def dial_chapter(story: Story, dial: Dial) -> dict[str, Any]:
     shares = [percent(share) for share in dial.shares.values()]
     rest = {"sentences": dial_sentences(story, dial), "rows": dial_rows(story, dial)}
     return dial._asdict() | {"first": shares[0], "last": shares[-1]} | rest
-
-
-def without_only_model(rows: list[dict[str, str]], story: Story) -> list[dict[str, str]]:
-    """Rows without the model where there is but one, to save width."""
-    hidden = set() if story.cells["model"].nunique() > 1 else {"model"}
-    return [{name: text for name, text in row.items() if name not in hidden} for row in rows]
 
 
 def class_rows(story: Story, dataset: str) -> list[dict[str, Any]]:

@@ -7,17 +7,17 @@ import pandas as pd
 
 from pipeline.measure.figures.style import of
 from pipeline.measure.metrics.table import METRICS
+from pipeline.measure.page.models import paragraphs, without_only_model
 from pipeline.measure.story import Story
 from pipeline.measure.tables.ranking import TOP
-from pipeline.measure.text import chance, interval, number, percent
+from pipeline.measure.text import interval, number, p_value, percent
 
 
 def ranking_chapter(story: Story, dataset: str) -> dict[str, Any]:
     """What the page says of the ranking of a dataset."""
-    several = story.cells["model"].nunique() > 1
     models = story.ranking.stability.loc[story.ranking.stability["dataset"] == dataset, "model"]
     return {
-        "ranking_sentences": [f"{f'{each}: ' if several else ''}{_paragraph(story, dataset, each)}" for each in models],
+        "ranking_sentences": paragraphs(story, models, lambda model: _paragraph(story, dataset, model)),
         "ranks": rank_rows(story, dataset),
         "agreement": agreement_rows(story, dataset),
         **tests_chapter(story, dataset),
@@ -37,12 +37,9 @@ def tests_chapter(story: Story, dataset: str) -> dict[str, Any]:
 def rank_rows(story: Story, dataset: str) -> list[dict[str, str]]:
     """The ranked experiments as text, best first."""
     known = story.ranking.ranks
-    several = story.cells["model"].nunique() > 1
-    return [
+    rows = [
         {
-            **({"model": row["model"]} if several else {}),
-            "loss": row["loss"],
-            "strategy": row["strategy"],
+            **{axis: row[axis] for axis in ("model", "loss", "strategy")},
             "n": str(row["n"]),
             "rank": f"{row['rank']:g}",
             "mean rank": number(row["mean_rank"], ".1f"),
@@ -52,21 +49,22 @@ def rank_rows(story: Story, dataset: str) -> list[dict[str, str]]:
         }
         for row in known[known["dataset"] == dataset].to_dict("records")
     ]
+    return without_only_model(rows, story)
 
 
 def agreement_rows(story: Story, dataset: str) -> list[dict[str, str]]:
     """How far each other metric gives the same order, as text; a metric by which nothing can be ordered is left out."""
     known = story.ranking.between_metrics.dropna(subset="tau")
-    several = story.cells["model"].nunique() > 1
-    return [
+    rows = [
         {
-            **({"model": row["model"]} if several else {}),
+            "model": row["model"],
             "metric": METRICS[row["metric"]].title,
             "family": METRICS[row["metric"]].family,
             "tau": number(row["tau"], "+.2f"),
         }
         for row in known[known["dataset"] == dataset].to_dict("records")
     ]
+    return without_only_model(rows, story)
 
 
 def _paragraph(story: Story, dataset: str, model: str) -> str:
@@ -117,12 +115,11 @@ def _metrics(story: Story, dataset: str, model: str) -> str:
 def _tests(story: Story, row: dict[str, Any]) -> str:
     """What Friedman's and Wilcoxon's tests find."""
     blocks = f"{row['experiments']} experiments over {row['blocks']} {row['of']}"
-    p = chance(row["p"])
     friedman = (
         f"{blocks} tie in every one."
         if np.isnan(row["statistic"])
         else f"{blocks}: Friedman's test finds chi-squared({row['experiments'] - 1}) = {row['statistic']:.2f}, "
-        f"p {p if p[0] in '<>' else f'= {p}'}."
+        f"{p_value(row['p'])}."
     )
     pairs = of(story.ranking.pairs, row["dataset"], row["model"])["p_holm"]
     told = int((pairs < 1 - story.rules.confidence).sum())

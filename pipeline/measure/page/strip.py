@@ -61,12 +61,13 @@ def _strip(story: Story, dataset: str, model: str) -> Strip | None:
     texts += [noise_row(row, story) for row in noise.to_dict("records")]
     numbers = np.concatenate([each[["mean", "low", "high"]].to_numpy(float) for each in (known.loc[leading], noise)])
     change = float(noise["mean"].abs().max()) if len(noise) else None
-    place = _scale([*numbers.ravel(), story.rope, -story.rope, change or 0, -(change or 0)])
+    rope = story.rules.rope
+    place = _scale([*numbers.ravel(), rope, -rope, change or 0, -(change or 0)])
     return Strip(
         model=model,
         bars=[Bar(text, *map(place, row)) for text, row in zip(texts, numbers, strict=True)],
         control=place(0),
-        rope=(place(-story.rope), place(story.rope)),
+        rope=(place(-rope), place(rope)),
         floor=None if change is None else (place(-change), place(change)),
         change=change,
         higher_is_better=METRICS[story.primary].higher_is_better,

@@ -8,7 +8,8 @@ from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.page.headline import sentence
 from pipeline.measure.story import Story
 from pipeline.measure.tables.scores import EXPERIMENT
-from pipeline.measure.text import UNKNOWN, chance, interval, number, some
+from pipeline.measure.text import UNKNOWN, chance, interval, number
+from pipeline.plumbing.errors import listed
 
 NOISE = "noise floor"
 INTERVALS = {
@@ -65,19 +66,20 @@ def remark(row: dict[str, Any], story: Story) -> str:
 
 def notes(story: Story) -> str:
     """How to read the numbers."""
-    metric, rules = METRICS[story.primary], {fit["checkpoint"] for fit in story.fits.values()}
-    sizes = ", ".join(f"{dataset} at {size} size" for dataset, size in story.sizes.items())
+    metric, rules = METRICS[story.primary], story.rules
+    checkpoints = sorted({fit["checkpoint"] for fit in story.fits.values()})
+    sizes = ", ".join(f"{dataset} at {each['size']} size" for dataset, each in story.evaluations.items())
     scored = f"on the test split ({sizes})" if sizes else "on the test split"
     folds = ", or folds, each the mean over its seeds" if any(each.overlap for each in story.units.values()) else ""
     return (
         f"{metric.title}: {metric.formula}; {metric.averages}. n: seeds that finished{folds}. std: over n. Intervals: "
-        f"{100 * story.confidence:g} %, {INTERVALS[story.interval]}; they speak of training again with other seeds and "
+        f"{100 * rules.confidence:g} %, {INTERVALS[rules.interval]}; they speak of training again with other seeds and "
         f"of other test images. Difference: from the control at the same seeds and on the same images. Better, worse: "
-        f"p below {1 - story.confidence:.2g} after Holm's correction over all rows of a dataset, and a difference "
+        f"p below {1 - rules.confidence:.2g} after Holm's correction over all rows of a dataset, and a difference "
         f"greater than that of the noise floor, the control trained with other seeds. Equivalent: two one-sided tests, "
-        f"also corrected, place the difference within ±{story.rope:g}. Inconclusive: neither. P(better): how probable "
-        f"it is that the difference exceeds {story.rope:g} in favour. Judged once, {scored}; checkpoint rule: "
-        f"{', '.join(sorted(rules)) or 'none trained yet'}."
+        f"also corrected, place the difference within ±{rules.rope:g}. Inconclusive: neither. P(better): how probable "
+        f"it is that the difference exceeds {rules.rope:g} in favour. Judged once, {scored}; checkpoint rule: "
+        f"{', '.join(checkpoints) or 'none trained yet'}."
     )
 
 
@@ -87,7 +89,7 @@ def missing(story: Story) -> list[str]:
     if absent.empty:
         return []
     names = absent[[*EXPERIMENT, "seed"]].astype(str).agg("-".join, axis=1)
-    return [f"Partial: {len(absent)} of {len(story.cells)} cells are missing: {some(list(names))}."]
+    return [f"Partial: {len(absent)} of {len(story.cells)} cells are missing: {listed(names, 3)}."]
 
 
 def markdown_table(rows: list[dict[str, str]]) -> str:

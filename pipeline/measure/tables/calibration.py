@@ -11,7 +11,7 @@ from pipeline.measure.statistics.estimates import Resampled, Rules, summarise
 from pipeline.measure.story import Story
 from pipeline.measure.tables.measured import Measured
 from pipeline.measure.tables.scores import EXPERIMENT, SPREAD, by_experiment, spread
-from pipeline.measure.text import interval, number
+from pipeline.measure.text import estimate
 from pipeline.plumbing.cells import Cell
 
 RELIABILITY = [*EXPERIMENT, "scaled", "bin", "n", "share", "confidence", "accuracy", "accuracy_std"]
@@ -98,6 +98,4 @@ def _scores(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _text(row: Mapping[str, Any], name: str, form: str) -> str:
     """`0.071 ± 0.002` above `[0.066, 0.076]`."""
-    mean, std, low, high = (row[f"{name}{suffix}"] for suffix in SPREAD)
-    lines = [number(mean, form) + ("" if pd.isna(std) else f" ± {std:{form}}")]
-    return "\n".join(lines if pd.isna(low) else [*lines, interval(low, high, form)])
+    return estimate(*(row[f"{name}{suffix}"] for suffix in SPREAD), form)

@@ -10,7 +10,7 @@ from pipeline.measure.figures.gradients import rarest_first
 from pipeline.measure.statistics.estimates import Resampled, Rules, summarise
 from pipeline.measure.story import Story
 from pipeline.measure.tables.scores import EXPERIMENT, SPREAD, spread
-from pipeline.measure.text import number
+from pipeline.measure.text import mean_and_spread
 from pipeline.plumbing.cells import Cell
 
 SCORES = ("val_miou_before", "val_miou")
@@ -60,5 +60,4 @@ def decision_rows(story: Story, dataset: str) -> list[dict[str, Any]]:
 
 def _spread(row: Mapping[str, float], name: str, form: str) -> str:
     """`0.71 ± 0.02`."""
-    std = row[f"{name}_std"]
-    return number(row[name], form) + ("" if np.isnan(std) else f" ± {std:{form.removeprefix('+')}}")
+    return mean_and_spread(row[name], row[f"{name}_std"], form)

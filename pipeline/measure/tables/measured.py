@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.measure.counts.region import COUNTS, iou
 from pipeline.measure.counts.store import Counts
 from pipeline.measure.metrics.base import Resample, mean_of_known
 from pipeline.measure.metrics.table import CLASS_SCORES, METRICS
@@ -73,19 +72,21 @@ def unmeasured(state: str, weights: Weights, primary: str) -> Measured:
 
 def measure(counts: Counts, weights: Weights, primary: str) -> Measured:
     """All numbers of a finished cell."""
-    once, few = (Resample(counts, each) for each in (np.ones((1, len(weights.draws[0]))), weights.draws[:FEWER]))
-    draws = {name: metric.compute(few) for name, metric in METRICS.items() if name != primary}
-    compute = METRICS[primary].compute
-    region = np.stack([counts.classes[name] for name in COUNTS], axis=-1)
+    every_image_once = np.ones((1, weights.draws.shape[1]))
+    few = Resample(counts, np.concatenate([every_image_once, weights.draws[:FEWER]]))
+    metrics = {name: metric.compute(few) for name, metric in METRICS.items()}
+    classes = {name: score.total(few) for name, score in CLASS_SCORES.items()}
+    iou, compute = few.images(CLASS_SCORES["iou"]), METRICS[primary].compute
+    draws = {name: found[1:] for name, found in metrics.items()}
     return Measured(
         state="finished",
-        metrics={name: float(metric.compute(once)[0]) for name, metric in METRICS.items()},
+        metrics={name: float(found[0]) for name, found in metrics.items()},
         draws=draws | {primary: compute(Resample(counts, weights.draws))},
         left_out=None if weights.left_out is None else compute(Resample(counts, weights.left_out)),
-        class_scores={name: score.total(once)[0] for name, score in CLASS_SCORES.items()},
-        class_draws={name: score.total(few) for name, score in CLASS_SCORES.items()},
-        absent=(region[..., :3].sum(axis=-1) == 0).sum(axis=0),
-        image_iou=mean_of_known(iou(region)),
+        class_scores={name: found[0] for name, found in classes.items()},
+        class_draws={name: found[1:] for name, found in classes.items()},
+        absent=np.isnan(iou).sum(axis=0),
+        image_iou=mean_of_known(iou),
         evaluation=counts.evaluation,
         bins=counts.bins.sum(axis=1),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.measure.figures.style import line_styles, of, styled
+from pipeline.measure.figures.style import legend, line_styles, of, styled
 from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.statistics.estimates import Rules, difference
 from pipeline.measure.story import Story
@@ -97,5 +97,5 @@ def sensitivity(story: Story, dataset: str, model: str) -> Figure:
     axes.set_xscale("log")
     axes.grid(True)
     axes.set(xlabel="learning rate (peak)", ylabel="validation mIoU", title=f"Search: {dataset}, {model}")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", title="loss", frameon=False)
+    legend(figure, story)
     return figure

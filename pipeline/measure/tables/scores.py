@@ -30,7 +30,6 @@ CELL = list(AXES)
 PLACE = EXPERIMENT[:2]
 PAIR = EXPERIMENT[2:]
 SPREAD = ("", "_std", "_low", "_high")
-TESTS = ["p_holm", "p_equivalent", "verdict"]
 
 
 class Scores(NamedTuple):

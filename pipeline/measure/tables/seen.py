@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.measure.figures.style import present
 from pipeline.measure.story import Story
 from pipeline.measure.text import percent
 from pipeline.plumbing.cells import Cell
@@ -38,8 +39,7 @@ def seen_table(facts: Mapping[Cell, Mapping[str, Any] | None], metas: Mapping[st
 def seen_rows(story: Story, dataset: str) -> list[dict[str, Any]]:
     """A row per strategy with its classes, the class rarest in training first, as text."""
     known = story.seen[story.seen["dataset"] == dataset].sort_values("train_share", kind="stable")
-    order = [name for name in story.cells["strategy"].unique() if name in set(known["strategy"])]
-    groups = {name: known[known["strategy"] == name] for name in order}
+    groups = {name: known[known["strategy"] == name] for name in present(story, known, "strategy")}
     return [
         {"strategy": name, "cells": rows["cells"].iloc[0], "shares": [_share(row) for row in rows.to_dict("records")]}
         for name, rows in groups.items()

@@ -106,6 +106,22 @@ def test_a_mean_effect_is_named_only_where_it_is_proven(story):
     assert said("equivalent") == said("inconclusive") == ""
 
 
+def test_a_mean_effect_is_named_with_its_model_where_there_are_several(tell, sizes):
+    story = tell({**sizes(2, 2, 2), "model": ["unet_tiny", "unet_large"]})
+    main = story.factorial.main
+    proven = (main["dataset"] == "digits") & (main["model"] == "unet_large")
+    main = main.assign(verdict=np.where(proven, "worse", "inconclusive"))
+    said = headline(story._replace(factorial=story.factorial._replace(main=main)), "digits").averages
+    strategy, loss = (
+        f"{row['level']} is worse than {{}} by {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]."
+        for row in main[proven].to_dict("records")
+    )
+    assert said == (
+        f"Averaged over 2 losses on unet_large, {strategy.format('none')} "
+        f"Averaged over 2 strategies on unet_large, {loss.format('cross_entropy')}"
+    )
+
+
 def test_what_may_be_as_good_as_the_best_is_named(story):
     """Those whose interval of ranks reaches the first."""
     ranks = story.ranking.ranks.assign(low=2.0, first=0.0)

@@ -24,7 +24,7 @@ def test_places_are_a_linear_scale_within_the_strip(story):
     """A line through all places and numbers fits, whatever the scale is."""
     (strip,) = strips(story, "digits")
     rows = known(story, "digits").head(LEADING)
-    numbers = [*rows[["low", "mean", "high"]].to_numpy().ravel(), 0, story.rope, -story.rope, strip.change]
+    numbers = [*rows[["low", "mean", "high"]].to_numpy().ravel(), 0, story.rules.rope, -story.rules.rope, strip.change]
     places = [place for bar in strip.bars[:LEADING] for place in (bar.low, bar.mean, bar.high)]
     places += [strip.control, strip.rope[1], strip.rope[0], strip.floor[1]]
     slope, start = np.polyfit(numbers, places, 1)
