@@ -6,32 +6,41 @@ Writes to `models/<cell>/`:
     model/           for `smp.from_pretrained`; absent if training diverged, or if weights are reused
     provenance.json  when, where, with which versions and how fast: the one file that differs between equal runs
 A strategy that acts on decisions alone trains nothing: its cell names the one whose weights `evaluate` judges for it.
+A training that was killed goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.learn.settings import Fit, UNet
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
+from pipeline.plumbing.checkpoints import checkpoint_directory, keep_finished, restore_finished
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import read_json, whole, write_csv, write_json
+from pipeline.plumbing.journal import Journal
+from pipeline.plumbing.lifeline import die_with_parent
+from pipeline.plumbing.live_view import LiveView
 from pipeline.plumbing.plan import MODELS, PREPARED, fingerprint, options_of, read_cell_plan, read_rate
 from pipeline.plumbing.provenance import provenance, provenance_without_training
-from pipeline.plumbing.tracking import LiveRun
+from pipeline.running.warm import hand_over
 
 if TYPE_CHECKING:
-    from pipeline.learn.fit import Outcome, Validation
+    from pipeline.learn.trainer import Outcome
+    from pipeline.learn.training import Task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cell", help="DATASET-MODEL-LOSS-STRATEGY-SEED, names as in params.yaml")
     name = parser.parse_args().cell
+    die_with_parent()
+    if (code := hand_over("pipeline.train")) is not None:
+        sys.exit(code)
     try:
         cell = Cell.parse(name)
     except ValueError:
@@ -64,13 +73,42 @@ def planned(cell: Cell) -> dict[str, Any]:
 
 
 def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
-    """Train a new model on the prepared dataset and write it with what came of it."""
+    """Train a model on the prepared dataset and write it with what came of it."""
     from pipeline.learn import model as unet  # imports torch for seconds, which reused weights do not need
+    from pipeline.learn.checkpoint import Checkpoint
     from pipeline.learn.device import chosen_device
-    from pipeline.learn.training import Task, run_training
+    from pipeline.learn.journalist import Journalist
+    from pipeline.learn.training import run_training
 
-    plan, device = facts["plan"], chosen_device()
-    task = Task(
+    device = chosen_device()
+    directory = checkpoint_directory(cell.name, [facts["fingerprint"], device.type])
+    if restore_finished(directory, MODELS / cell.name):
+        return print(f"{cell.name}: was trained before; its outputs are put back.")
+    task, journal = task_of(cell, facts), Journal(cell.name, facts)
+    with LiveView(cell.name):
+        listener = Journalist(journal, task.fit.iterations, task.fit.batch_size)
+        model, criterion, outcome = run_training(task, device, listener, Checkpoint(directory))
+        journal.end("diverged" if outcome.diverged_at else "finished")
+    learned = [] if criterion.learned is None else criterion.learned.tolist()
+    facts |= result(outcome) | {"learned": learned, "seen_pixels": criterion.seen.tolist()}
+    origin = provenance(device, outcome.record())
+    with whole(MODELS / cell.name) as part:
+        write(part, facts, [[*each[:4], *each.val_iou] for each in outcome.history], origin)
+        if outcome.chosen:
+            unet.save(model, part / "model")
+    keep_finished(directory, MODELS / cell.name)
+    if outcome.diverged_at:
+        print(f"{cell.name}: diverged at iteration {outcome.diverged_at}; this is recorded as its result.")
+    else:
+        print(f"{cell.name}: validation mIoU {outcome.chosen.val_miou:.3f} at iteration {outcome.chosen.iteration}.")
+
+
+def task_of(cell: Cell, facts: dict[str, Any]) -> Task:
+    """What `run_training` needs to know. Raises UserError if a plug-in or one of its options is gone."""
+    from pipeline.learn.training import Task
+
+    plan = facts["plan"]
+    return Task(
         prepared=PREPARED / cell.dataset,
         meta=read_json(PREPARED / cell.dataset / "meta.json"),
         model=UNet.model_validate(plan["model"]),
@@ -79,26 +117,6 @@ def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
         strategy=plugins.restore("strategies", options_of(plan["strategy"]), f"strategy {cell.strategy}"),
         seed=cell.seed,
     )
-    clock, times = time.time(), []
-    with LiveRun(facts, clock) as live:
-
-        def report(validation: Validation) -> None:
-            times.append(time.time())
-            shown = {"train/loss": validation.train_loss, "val/miou": validation.val_miou}
-            live.log(shown, validation.iteration, times[-1])
-
-        model, criterion, outcome = run_training(task, device, report)
-    learned = [] if criterion.learned is None else criterion.learned.tolist()
-    facts |= result(outcome) | {"learned": learned, "seen_pixels": criterion.seen.tolist()}
-    origin = provenance(device, outcome.cost._asdict(), clock, times)
-    with whole(MODELS / cell.name) as part:
-        write(part, facts, [[*each[:-1], *each.val_iou] for each in outcome.history], origin)
-        if outcome.chosen:
-            unet.save(model, part / "model")
-    if outcome.diverged_at:
-        print(f"{cell.name}: diverged at iteration {outcome.diverged_at}; this is recorded as its result.")
-    else:
-        print(f"{cell.name}: validation mIoU {outcome.chosen.val_miou:.3f} at iteration {outcome.chosen.iteration}.")
 
 
 def result(outcome: Outcome) -> dict[str, Any]:
@@ -115,7 +133,7 @@ def reuse_weights(cell: Cell, facts: dict[str, Any], source: Cell) -> None:
     facts |= {"status": "reused", "weights_of": source.name, "diverged_at": None, "checkpoint": None}
     facts |= {"learned": [], "seen_pixels": None}
     with whole(MODELS / cell.name) as part:
-        write(part, facts, [], provenance_without_training(time.time()))
+        write(part, facts, [], provenance_without_training())
     print(f"{cell.name}: trains nothing; the weights of {source.name} are judged once more.")
 
 

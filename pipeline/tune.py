@@ -9,12 +9,15 @@ nothing is trained. Writes to `data/tuned/<dataset>-<model>-<loss>/`:
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import whole, write_json
+from pipeline.plumbing.lifeline import die_with_parent
 from pipeline.plumbing.plan import TUNED, read_plan
+from pipeline.running.warm import hand_over
 
 FLAT = 0.02  # mean IoU: a search whose scores differ by less has chosen among equals
 
@@ -23,6 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("search", help="DATASET-MODEL-LOSS, names as in params.yaml")
     name = parser.parse_args().search
+    die_with_parent()
+    if (code := hand_over("pipeline.tune")) is not None:
+        sys.exit(code)
     names = name.split("-")
     if len(names) != 3:
         raise UserError(f"{name}: not a search; it must read DATASET-MODEL-LOSS.")

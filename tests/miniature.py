@@ -1,5 +1,8 @@
 """The project in small: a copy of its code with its own DVC workspace and params, run by the real commands."""
 
+import atexit
+import contextlib
+import functools
 import json
 import os
 import shutil
@@ -11,6 +14,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.running.warm import warm_process
+
 ROOT = Path(__file__).parents[1]
 CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
 
@@ -18,6 +23,15 @@ CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
 def interruptible() -> None:
     """For the start of a process: it obeys Ctrl-C also where a shell runs the tests in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@functools.cache
+def warm() -> dict[str, str]:
+    """A warm process for all commands of these tests: it reads the code of each workspace anew, as they would."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    path = {"PYTHONPATH": str(ROOT)}
+    return stack.enter_context(warm_process({**os.environ, "OMP_NUM_THREADS": "1", "CI": "true", **path}))
 
 
 class Miniature:
@@ -55,7 +69,7 @@ class Miniature:
         found = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.root,
-            env={**inherited, "PATH": path, "OMP_NUM_THREADS": "1", "CI": "true", **environment},
+            env={**inherited, "PATH": path, "OMP_NUM_THREADS": "1", "CI": "true", **warm(), **environment},
             capture_output=True,
             text=True,
             timeout=600,

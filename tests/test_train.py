@@ -1,7 +1,11 @@
 """Training one cell: reproducible, paired, and recorded even where it fails."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -42,7 +46,7 @@ class Stop(Exception): pass
 
 def look(model, loss, batches, *_, **__):
     weights = hashlib.md5(b"".join(t.numpy().tobytes() for t in model.state_dict().values())).hexdigest()
-    seen = hashlib.md5(b"".join(t.numpy().tobytes() for batch in batches for t in batch)).hexdigest()
+    seen = hashlib.md5(b"".join(t.numpy().tobytes() for batch in batches(0) for t in batch)).hexdigest()
     print("SEEN", json.dumps([weights, seen])); raise Stop
 
 training.fit = look
@@ -132,3 +136,61 @@ def test_a_dead_mlflow_neither_stops_nor_changes_a_training(workspace, uri):
     found = workspace.run("pipeline.train", cell, MLFLOW_TRACKING_URI=uri)
     assert files_of(workspace, cell) == before
     assert found.stderr.count("warning: MLflow: ") == 1
+
+
+def lines(workspace: Miniature, cell: str) -> list[dict]:
+    journal = workspace.root / ".cache" / "journal" / f"{cell}.jsonl"
+    return [json.loads(line) for line in journal.read_text().splitlines()] if journal.is_file() else []
+
+
+def killed_at(workspace: Miniature, cell: str, iteration: int, **environment: str) -> None:
+    """Train until an iteration is done, then kill -9."""
+    command = [sys.executable, "-m", "pipeline.train", cell]
+    process = subprocess.Popen(
+        command,
+        cwd=workspace.root,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stderr=subprocess.DEVNULL,
+    )
+    while not any(line.get("iteration", 0) >= iteration for line in lines(workspace, cell)):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(workspace):
+    """With everything that draws numbers: order, augmentation, pasted objects, dropout; and workers of their own."""
+    cell, late = "digits-unet_tiny-boundary-late-0", {"kind": "chain", "of": ["oversample", "copy_paste"]}
+    strategy = {"late": {"kind": "two_phase", "first": "none", "then": late, "last": 0.5}, "none": {}}
+    workspace.edit_params(axes__loss={"boundary": {}, "cross_entropy": {}}, axes__strategy=strategy)
+    workspace.edit_params(fit__iterations=60, fit__validations=6, fit__dropout=0.3, fit__augmentation="strong")
+    workspace.run("pipeline.check")
+    workspace.run("pipeline.tune", "digits-unet_tiny-boundary")
+    workspace.run("pipeline.train", cell)
+    whole = files_of(workspace, cell)
+    shutil.rmtree(workspace.root / "models" / cell)
+    shutil.rmtree(workspace.root / ".cache" / "checkpoints")
+    killed_at(workspace, cell, 20, BENCHMARK_CHECKPOINT="0.2")
+    killed_at(workspace, cell, 40, BENCHMARK_CHECKPOINT="0.2")
+    assert not (workspace.root / "models" / cell).exists()
+    workspace.run("pipeline.train", cell)
+    assert files_of(workspace, cell) == whole
+    first, last = json.loads((workspace.root / "models" / cell / "provenance.json").read_text())["resumed_at"]
+    assert 0 < first < last < 60
+    assert [line["step"] for line in lines(workspace, cell) if line["kind"] == "point"] == [10, 20, 30, 40, 50, 60]
+
+
+def test_what_dvc_had_not_recorded_is_put_back(workspace):
+    """A training that ended before DVC was killed is not trained again; for changed parameters it is."""
+    cell = "digits-unet_tiny-dice-none-0"
+    before = files_of(workspace, cell)
+    workspace.run("pipeline.train", cell)
+    shutil.rmtree(workspace.root / "models" / cell)
+    assert workspace.run("pipeline.train", cell).stdout == f"{cell}: was trained before; its outputs are put back.\n"
+    assert files_of(workspace, cell) == before
+    workspace.edit_params(fit__lr=0.02)
+    workspace.run("pipeline.check")
+    workspace.run("pipeline.tune", "digits-unet_tiny-dice")
+    assert "validation mIoU" in workspace.run("pipeline.train", cell).stdout
+    assert files_of(workspace, cell) != before

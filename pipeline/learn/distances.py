@@ -28,4 +28,6 @@ def signed_distances(mask: np.ndarray, classes: int) -> np.ndarray:
 
 def _to_nearest(pixels: np.ndarray) -> np.ndarray:
     """Exact distance to the nearest of `pixels` (`h w` bool, at least one)."""
-    return cv2.distanceTransform(1 - pixels.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    found = cv2.distanceTransform(1 - pixels.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bit changes from call to call with where the array lies in memory. The square is a whole number.
+    return np.sqrt(np.rint(np.square(found)))

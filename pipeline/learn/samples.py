@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from pipeline.learn.augmentation import Augmentation
 from pipeline.learn.distances import signed_distances
@@ -62,10 +62,15 @@ class TrainSamples(Dataset):
         return np.array(self.images[index]), np.array(self.masks[index])  # copies: the files are read-only
 
 
-def batches(samples: TrainSamples, batch_size: int, workers: int, device: torch.device) -> DataLoader:
-    """Batches of images `b 3 h w`, masks `b h w` and distances where there are any, in the order of the draws."""
+def batches(
+    samples: TrainSamples, batch_size: int, workers: int, device: torch.device, iteration: int = 0
+) -> DataLoader:
+    """Batches of images `b 3 h w`, masks `b h w` and distances where there are any, in the order of the draws.
+
+    From an `iteration` on, counted from 0.
+    """
     return DataLoader(
-        samples,
+        Subset(samples, range(iteration * batch_size, len(samples))),
         batch_size=batch_size,
         num_workers=workers,
         pin_memory=device.type == "cuda",

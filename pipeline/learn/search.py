@@ -1,16 +1,17 @@
 """The search for a learning rate: short trainings at several rates, judged on the validation split."""
 
-import time
 from typing import Any
 
 import numpy as np
 import torch
 
+from pipeline.learn.checkpoint import Checkpoint
 from pipeline.learn.device import chosen_device
-from pipeline.learn.fit import Validation
+from pipeline.learn.fit import Listener
 from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.learn.training import Task, run_training
 from pipeline.plumbing import plugins
+from pipeline.plumbing.checkpoints import checkpoint_directory, forget
 from pipeline.plumbing.files import CACHE, digest, read_json, write_json
 from pipeline.plumbing.plan import PREPARED, options_of, read_plan
 from pipeline.plumbing.provenance import provenance
@@ -39,9 +40,10 @@ def run_trials(dataset: str, model: str, loss: str) -> list[dict[str, Any]]:
             seed=settings.seed,
         )
         depends = [plans, read_plan("tune", loss), task.fit.model_dump(), meta["digest"], device.type]
-        kept = CACHE / "tune" / f"{digest(depends)}.json"
+        kept, name = CACHE / "tune" / f"{digest(depends)}.json", f"{dataset}-{model}-{loss}-lr_{rate:g}"
         if not kept.is_file():
-            write_json(kept, run_trial(task, device))
+            write_json(kept, run_trial(task, device, Checkpoint(checkpoint_directory(name, depends))))
+            forget([name])
         trials.append(read_json(kept))
     return trials
 
@@ -52,14 +54,9 @@ def rates(settings: Tune, untuned: float) -> list[float]:
     return sorted({*(float(f"{step:.3g}") for step in steps), untuned})
 
 
-def run_trial(task: Task, device: torch.device) -> dict[str, Any]:
+def run_trial(task: Task, device: torch.device, checkpoint: Checkpoint) -> dict[str, Any]:
     """Train once at the rate of the task; only scores are kept."""
-    started, times = time.time(), []
-
-    def report(validation: Validation) -> None:
-        times.append(time.time())
-
-    _, _, outcome = run_training(task, device, report)
+    _, _, outcome = run_training(task, device, Listener(), checkpoint)
     chosen = outcome.chosen
     return {
         "lr": task.fit.lr,
@@ -70,5 +67,5 @@ def run_trial(task: Task, device: torch.device) -> dict[str, Any]:
             {"iteration": each.iteration, "train_loss": each.train_loss, "val_miou": each.val_miou}
             for each in outcome.history
         ],
-        "provenance": provenance(device, outcome.cost._asdict(), started, times),
+        "provenance": provenance(device, outcome.record()),
     }

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 
@@ -9,12 +10,14 @@ import torch
 class Stopwatch:
     """Sums the seconds of named laps on one device.
 
-    On a GPU, marks are queued with the work and read at the end: to wait for the device at every lap would slow the
-    training that is measured.
+    On a GPU, marks are queued with the work and read later: to wait for the device at every lap would slow the training
+    that is measured.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, before: Mapping[str, float] | None = None) -> None:
+        """`before`: seconds of an earlier stopwatch, to which those of this one are added."""
         self._queued = device.type == "cuda"
+        self._totals = Counter(before or {})
         self._marks = [("", self._now())]
 
     def lap(self, name: str) -> None:
@@ -23,10 +26,10 @@ class Stopwatch:
 
     def seconds(self) -> Counter[str]:
         """Total of each name; 0 for a name without a lap. Waits for the device."""
-        totals: Counter[str] = Counter()
         for (_, before), (name, after) in zip(self._marks, self._marks[1:], strict=False):
-            totals[name] += self._between(before, after)
-        return totals
+            self._totals[name] += self._between(before, after)
+        del self._marks[:-1]
+        return Counter(self._totals)
 
     def _now(self) -> float | torch.cuda.Event:
         if not self._queued:

@@ -1,23 +1,23 @@
 """One training, from options to a trained model: what `train` does for a cell and `tune` for each rate it tries."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from pipeline.learn import model as unet
 from pipeline.learn.augmentation import Augmentation
+from pipeline.learn.checkpoint import Checkpoint
 from pipeline.learn.criterion import Criterion
 from pipeline.learn.device import loader_workers
-from pipeline.learn.fit import Outcome, Validation, fit
+from pipeline.learn.fit import Listener, fit
 from pipeline.learn.predict import on_device, predict
 from pipeline.learn.samples import TrainSamples, batches, open_split, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
+from pipeline.learn.trainer import Outcome
 from pipeline.measure.counts.region import count, iou, mean_iou
 from pipeline.plumbing.random_streams import small_seed, stream
 from pipeline.strategies.base import ClassStatistics, Draws, Strategy
@@ -38,14 +38,16 @@ class Task(NamedTuple):
 
 
 def run_training(
-    task: Task, device: torch.device, report: Callable[[Validation], None]
+    task: Task, device: torch.device, listener: Listener, checkpoint: Checkpoint | None = None
 ) -> tuple[unet.Segmenter, Criterion, Outcome]:
-    """Train a new model; `report` is called after each validation."""
+    """Train a new model, or go on from the `checkpoint` that a killed process has left."""
     model = initial_model(task).to(device)
-    loader, criterion = assemble(task, device)
+    samples, criterion = assemble(task, device)
+    workers = loader_workers(device, bool(samples.distances_to))
+    upcoming = functools.partial(batches, samples, task.fit.batch_size, workers, device)
     torch.manual_seed(small_seed(task.seed, "dropout"))
     validate = functools.partial(validation_scores, task.prepared, len(task.meta["classes"]), task.fit, device)
-    return model, criterion, fit(model, criterion, loader, task.fit, device, validate, report)
+    return model, criterion, fit(model, criterion, upcoming, task.fit, device, validate, listener, checkpoint)
 
 
 def initial_model(task: Task) -> unet.Segmenter:
@@ -55,8 +57,8 @@ def initial_model(task: Task) -> unet.Segmenter:
     return unet.build(task.model, len(meta["classes"]), task.fit.dropout, meta["mean"], meta["std"])
 
 
-def assemble(task: Task, device: torch.device) -> tuple[DataLoader, Criterion]:
-    """What the strategy and the loss make of the common settings: the batches, and the loss with all it may know."""
+def assemble(task: Task, device: torch.device) -> tuple[TrainSamples, Criterion]:
+    """What the strategy and the loss make of the common settings: the draws, and the loss with all it may know."""
     settings, statistics = task.fit, ClassStatistics.read(task.prepared)
     images, classes = statistics.pixels.shape
     order = shuffled_passes(task.seed, settings.iterations * settings.batch_size, images)
@@ -66,10 +68,9 @@ def assemble(task: Task, device: torch.device) -> tuple[DataLoader, Criterion]:
         draws = strategy.draws(common, statistics, settings.batch_size, stream(task.seed, "strategy", number))
         treatment = strategy.treatment(statistics)
         stretches.append((draws, Augmentation(settings.augmentation, settings.horizontal_flip, treatment)))
-    distances = task.loss.needs_distances()
-    samples = TrainSamples(task.prepared, stretches, task.seed, distances_to=classes if distances else 0)
-    loader = batches(samples, settings.batch_size, loader_workers(device, distances), device)
-    return loader, Criterion(task.loss, task.strategy, statistics, settings.iterations).to(device)
+    distances_to = classes if task.loss.needs_distances() else 0
+    samples = TrainSamples(task.prepared, stretches, task.seed, distances_to)
+    return samples, Criterion(task.loss, task.strategy, statistics, settings.iterations).to(device)
 
 
 def validation_scores(

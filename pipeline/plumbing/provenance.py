@@ -23,14 +23,12 @@ def versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package).partition("+")[0] for package in PACKAGES}
 
 
-def provenance(device: Device, cost: dict[str, float], started: float, times: list[float]) -> dict[str, Any]:
-    """Where a training comes from and what it cost: its steps as in `cost`; it was validated at the `times`."""
+def provenance(device: Device, training: dict[str, Any]) -> dict[str, Any]:
+    """Where a training comes from and what it cost: what it recorded itself, and where it ran."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
-        "started": started,
-        "validated": times,
-        "seconds": time.time() - started,
-        **cost,
+        **training,
+        "ended": time.time(),
         "peak_memory": _peak_memory(device),
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
@@ -38,10 +36,11 @@ def provenance(device: Device, cost: dict[str, float], started: float, times: li
     }
 
 
-def provenance_without_training(started: float) -> dict[str, Any]:
+def provenance_without_training() -> dict[str, Any]:
     """The same of what trained nothing, which is on no device."""
+    now, empty = time.time(), {"validated": [], "resumed_at": [], "seconds": 0.0}
     computed = dict.fromkeys(("seconds_per_iteration", "loss_share", "peak_memory", "device", "threads"))
-    return {"started": started, "validated": [], "seconds": 0.0, **computed, **_environment()}
+    return {"started": now, "ended": now, **empty, **computed, **_environment()}
 
 
 def _peak_memory(device: Device) -> int:

@@ -1,23 +1,43 @@
 """MLflow. The one module that imports it.
 
-MLflow is a view of the files: `LiveRun` shows a training while it runs and may fail without harm; `Store` is what
-`publish` uses to make MLflow show what the files say. Runs are found again by tags, never by an id kept in a file.
+MLflow is a view of the files. Runs and models are found again by tags, never by an id kept in a file.
 """
 
+import fcntl
+import logging
 import os
-import queue
-import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from types import ModuleType
+from typing import Any, NamedTuple
 
-from pipeline.plumbing.cells import Cell
+import numpy as np
+
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.files import CACHE
 
 KEY = "fingerprint"  # tag that says which files a run shows
-PATIENCE = 20  # seconds that the end of a training waits for a slow store
+PATIENCE = 20  # seconds that a server may take to answer, and that a training that has ended waits for its view
+AT_ONCE = 800  # points in one call; MLflow takes 1000 points, params and tags together
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is raised, and told once by whoever catches it
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE),
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a dead server is not worth minutes
+}
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    key: str
+    value: float
+    step: int
+    at: float
+    """Seconds since 1970, as all times here."""
 
 
 def tracking_uri() -> str:
@@ -25,85 +45,111 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
 
 
+def library() -> ModuleType:
+    """MLflow itself, which takes seconds to import; nothing is asked of a store yet."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells of each attempt
+    import mlflow
+
+    return mlflow
+
+
 class Store:
     """The runs of this project in one MLflow store. Raises MLflow's own errors where the store cannot be reached."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a dead server is not worth minutes
-        import mlflow
-        from mlflow.entities import Metric, Param, RunTag
+        self.mlflow, self.entities, uri = library(), library().entities, tracking_uri()
+        make_database(self.mlflow, uri)
+        self.mlflow.set_tracking_uri(uri)
+        self.client = self.mlflow.MlflowClient(uri)
+        self.one_at_a_time = threading.Lock()
 
-        self.Metric, self.Param, self.RunTag = Metric, Param, RunTag
-        self.client = mlflow.MlflowClient(tracking_uri())
-
-    def experiment(self, name: str, note: str = "") -> str:
-        """Id of the experiment of that name, made if there is none."""
-        found = self.client.get_experiment_by_name(name)
-        if found and found.lifecycle_stage == "deleted":
+    def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
+        """Id of the experiment of that name, made if there is none, with these tags."""
+        found = self.client.get_experiment_by_name(name) or self._new_experiment(name)
+        if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
-        if found is None:
-            local = tracking_uri().startswith("sqlite")
-            place = Path("mlartifacts").resolve().as_uri() if local else None
-            return self.client.create_experiment(name, artifact_location=place, tags={"mlflow.note.content": note})
-        if note:
-            self.client.set_experiment_tag(found.experiment_id, "mlflow.note.content", note)
+        for key, value in (tags or {}).items():
+            if found.tags.get(key) != value:
+                self.client.set_experiment_tag(found.experiment_id, key, value)
         return found.experiment_id
 
-    def runs(self, experiment: str) -> list[Any]:
-        """All runs of an experiment that are not deleted."""
-        found, token = [], None
-        while True:
-            page = self.client.search_runs([experiment], max_results=1000, page_token=token)
-            found.extend(page)
-            token = page.token
-            if not token:
-                return found
+    def _new_experiment(self, name: str) -> Any:
+        place = None if tracking_uri().startswith("http") else Path("mlartifacts").resolve().as_uri()
+        try:
+            self.client.create_experiment(name, artifact_location=place)
+        except self.mlflow.MlflowException as error:  # another process was faster
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self.client.get_experiment_by_name(name)
 
-    def start(self, experiment: str, name: str, started: float) -> Any:
-        """A new run. `started` in seconds since 1970, as all times here."""
-        return self.client.create_run(experiment, start_time=_milliseconds(started), run_name=name)
+    def runs(self, experiment: str, key: str | None = None) -> list[Any]:
+        """The runs of an experiment that are not deleted: all, or those that show the files with fingerprint `key`."""
+        only = f"tags.{KEY} = '{key}'" if key else ""
+        return self.every(lambda token: self.client.search_runs([experiment], only, max_results=1000, page_token=token))
 
-    def describe(self, run: Any, tags: dict[str, str], params: dict[str, Any]) -> None:
-        """Set tags and params; params that the run has already are left, since MLflow never changes one."""
-        new = [self.Param(key, str(value)) for key, value in params.items() if key not in run.data.params]
-        self.client.log_batch(run.info.run_id, params=new, tags=[self.RunTag(*tag) for tag in tags.items()])
+    def start(self, experiment: str, name: str, started: float, tags: Mapping[str, str]) -> Any:
+        """A new run."""
+        return self.client.create_run(experiment, _milliseconds(started), dict(tags), run_name=name)
 
-    def log(self, run: Any, metrics: dict[str, float], step: int, at: float) -> None:
-        points = [self.Metric(key, value, _milliseconds(at), step) for key, value in metrics.items()]
-        self.client.log_batch(run.info.run_id, metrics=points)
+    def log(
+        self,
+        run: Any,
+        points: Iterable[Point] = (),
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        model: Any = None,
+        dataset: tuple[str, str] | None = None,
+    ) -> None:
+        """Log points, params and tags, in one call if they are not too many, and in none if there is nothing new.
 
-    def complete(self, run: Any, points: Iterable[tuple[str, float, int, float]]) -> None:
-        """Log the points (key, value, step, time) that the run does not have yet: logging one again would double it."""
+        Points are logged of the `model` too, as measured on the `dataset` (name, digest). Params that the run has
+        already are left, since MLflow never changes one.
+        """
+        entities, of = self.entities, (model and model.model_id, *(dataset or (None, None)))
+        metrics = [entities.Metric(each.key, each.value, _milliseconds(each.at), each.step, *of) for each in points]
+        known, changed = run.data.params, {**(tags or {})}.items() - run.data.tags.items()
+        new = [entities.Param(key, str(value)) for key, value in (params or {}).items() if key not in known]
+        for place in range(0, len(metrics) or bool(new or changed), AT_ONCE):
+            last = place + AT_ONCE >= len(metrics)
+            self.client.log_batch(
+                run.info.run_id,
+                metrics=metrics[place : place + AT_ONCE],
+                params=[] if place else new,
+                tags=[entities.RunTag(*each) for each in sorted(changed)] if last else [],
+            )
+
+    def missing(self, run: Any, points: Iterable[Point]) -> list[Point]:
+        """The points that a run does not have yet: logging one again would double it."""
         points = list(points)
         known = {
             (key, point.step)
-            for key in {key for key, *_ in points} & run.data.metrics.keys()
+            for key in {each.key for each in points} & run.data.metrics.keys()
             for point in self.client.get_metric_history(run.info.run_id, key)
         }
-        missing = [
-            self.Metric(key, value, _milliseconds(at), step)
-            for key, value, step, at in points
-            if (key, step) not in known
-        ]
-        for start in range(0, len(missing), 1000):  # the most that MLflow takes at once
-            self.client.log_batch(run.info.run_id, metrics=missing[start : start + 1000])
+        return [each for each in points if (each.key, each.step) not in known]
 
-    def add_files(self, run: Any, directory: Path) -> None:
-        """Copy what a directory holds into the artifacts of a run."""
-        self.client.log_artifacts(run.info.run_id, str(directory))
+    def add_files(self, run: Any, *files: Path) -> None:
+        """Copy files into the artifacts of a run."""
+        for file in files:
+            self.client.log_artifact(run.info.run_id, str(file))
+
+    def add_picture(self, run: Any, key: str, picture: np.ndarray, at: float) -> None:
+        """Log a picture `h w 3` uint8 for the image grid, which shows those of several runs side by side."""
+        self.client.log_image(run.info.run_id, picture, key=key, step=0, timestamp=_milliseconds(at), synchronous=True)
 
     def add_dataset(self, run: Any, name: str, digest: str, source: str) -> None:
         """Record the dataset that a run rests on, by its digest (at most 36 characters)."""
         from mlflow.data.code_dataset_source import CodeDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.entities import Dataset, DatasetInput, InputTag
 
         described = MetaDataset(CodeDatasetSource(tags={"source": source}), name=name, digest=digest).to_dict()
-        entity = Dataset(**{key: described[key] for key in ("name", "digest", "source_type", "source")})
-        context = InputTag("mlflow.data.context", "train, val, test")
-        self.client.log_inputs(run.info.run_id, [DatasetInput(entity, [context])])
+        fields = {key: described[key] for key in ("name", "digest", "source_type", "source")}
+        context = self.entities.InputTag("mlflow.data.context", "train, val, test")
+        given = self.entities.DatasetInput(self.entities.Dataset(**fields), [context])
+        with self.one_at_a_time:  # two threads that log a new dataset would both make it
+            self.client.log_inputs(run.info.run_id, [given])
 
     def finish(self, run: Any, ended: float, status: str = "FINISHED") -> None:
         self.client.set_terminated(run.info.run_id, status, _milliseconds(ended))
@@ -111,61 +157,33 @@ class Store:
     def delete(self, run: Any) -> None:
         self.client.delete_run(run.info.run_id)
 
+    def every(self, page_of: Callable[[str | None], Any]) -> list[Any]:
+        """All that a search finds, which MLflow hands out in pages: `page_of` their token."""
+        found, token = [], None
+        while True:
+            page = page_of(token)
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
 
-class LiveRun:
-    """Shows one training in MLflow while it runs.
 
-    A thread does the talking, so neither a slow nor a dead store ever holds training up; the first failure prints one
-    warning and ends the showing. What is missing then, `publish` adds from the files.
+def make_database(mlflow: ModuleType, uri: str) -> None:
+    """Make the SQLite file of a store if there is none, whole or not at all.
+
+    MLflow makes it by dozens of migrations; broken off among them, they leave a file that it can never use again.
     """
-
-    def __init__(self, facts: dict[str, Any], started: float) -> None:
-        """`facts` as in cell.json."""
-        self.facts, self.started = facts, started
-        self.waiting: queue.SimpleQueue[tuple[dict[str, float], int, float] | None] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self._show, daemon=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def log(self, metrics: dict[str, float], step: int, at: float) -> None:
-        self.waiting.put((metrics, step, at))
-        if not self.thread.ident:  # only now, since a thread beside the fork of loader workers may hang them
-            self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        if not self.thread.ident:
+    if not uri.startswith("sqlite:///") or (path := Path(uri.removeprefix("sqlite:///").partition("?")[0])).exists():
+        return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several trainings that begin at once, one makes it
+        if path.exists():
             return
-        self.waiting.put(None)
-        self.thread.join(PATIENCE)
-        if self.thread.is_alive():
-            _warn(f"no answer from {tracking_uri()} in {PATIENCE} s")
-
-    def _show(self) -> None:
-        try:
-            store, cell = Store(), Cell(**self.facts["cell"])
-            experiment = store.experiment(cell.dataset)
-            for run in store.runs(experiment):
-                if run.data.tags.get(KEY) == self.facts["fingerprint"]:
-                    store.delete(run)  # the same cell, trained again
-            run = store.start(experiment, cell.name, self.started)
-            store.describe(run, {**cell_tags(self.facts), "state": "live"}, {})
-            while (entry := self.waiting.get()) is not None:
-                store.log(run, *entry)
-        except Exception as reason:  # whatever it is, it must not stop a training
-            _warn(_first_line(reason))
-
-
-def make_experiments(names: Iterable[str]) -> None:
-    """Make the experiments, and the store if there is none, before several trainings would do it at once.
-
-    Prints a warning if that fails, since no training needs them.
-    """
-    try:
-        for name in names:
-            Store().experiment(name)
-    except Exception as reason:  # as in LiveRun
-        _warn(_first_line(reason))
+        for leftover in path.parent.glob(f"{path.name}.part*"):
+            leftover.unlink()
+        mlflow.MlflowClient(f"sqlite:///{path}.part").search_experiments()
+        os.replace(f"{path}.part", path)
 
 
 @contextmanager
@@ -178,34 +196,13 @@ def failures_explained() -> Iterator[None]:
         if not of_the_store and not isinstance(reason, OSError | ImportError):
             raise
         raise UserError(
-            f"MLflow at {tracking_uri()} cannot be used: {_first_line(reason)}. All results are safe in files; set "
+            f"MLflow at {tracking_uri()} cannot be used: {first_line(reason)}. All results are safe in files; set "
             "MLFLOW_TRACKING_URI to a store that works, then run `make publish`."
         ) from None
 
 
-def cell_tags(facts: dict[str, Any]) -> dict[str, str]:
-    """Tags by which the run of a cell is found, grouped and filtered."""
-    cell = Cell(**facts["cell"])
-    reused = {"weights_of": facts["weights_of"]} if facts.get("status") == "reused" else {}
-    return {
-        "kind": "cell",
-        KEY: facts["fingerprint"],
-        "dataset": cell.dataset,
-        "model": cell.model,
-        "loss": cell.loss,
-        "strategy": cell.strategy,
-        "seed": str(cell.seed),
-        "dvc.stage": cell.stage,
-        "data.digest": facts["data_digest"],
-        **reused,
-    }
-
-
-def _warn(reason: str) -> None:
-    print(f"warning: MLflow: {reason}. Training is not affected; `make publish` adds the run later.", file=sys.stderr)
-
-
-def _first_line(reason: Exception) -> str:
+def first_line(reason: Exception) -> str:
+    """What an error says, at a length that can be read."""
     return next(iter(str(reason).splitlines()), type(reason).__name__).rstrip(".")
 
 

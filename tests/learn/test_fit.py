@@ -1,5 +1,6 @@
 """The training loop on a model small enough to reason about."""
 
+import functools
 import itertools
 import time
 
@@ -8,10 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.learn.checkpoint import Checkpoint
 from pipeline.learn.criterion import Criterion
-from pipeline.learn.fit import Outcome, fit, make_optimizer
+from pipeline.learn.fit import Listener, fit
 from pipeline.learn.schedule import lr_factor
 from pipeline.learn.settings import Fit
+from pipeline.learn.trainer import Outcome, make_optimizer
 from pipeline.plumbing import plugins
 from pipeline.strategies.base import ClassStatistics
 
@@ -39,11 +42,11 @@ class CallsLoss(nn.Module):
         return self.loss(logits, masks)
 
 
-def batches(iterations: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Images whose first channel is bright exactly where the mask is 1."""
+def batches(iterations: int, start: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Images whose first channel is bright exactly where the mask is 1, from an iteration on."""
     generator = torch.Generator().manual_seed(0)
     masks = torch.randint(0, 2, (iterations, 4, 8, 8), generator=generator, dtype=torch.uint8)
-    return [(torch.stack([mask * 200] * 3, dim=1), mask) for mask in masks]
+    return [(torch.stack([mask * 200] * 3, dim=1), mask) for mask in masks[start:]]
 
 
 def run(loss=None, scores=None, **options) -> tuple[nn.Module, Outcome]:
@@ -55,11 +58,11 @@ def run(loss=None, scores=None, **options) -> tuple[nn.Module, Outcome]:
     outcome = fit(
         model,
         CallsLoss(loss or (lambda logits, masks: nn.functional.cross_entropy(logits.float(), masks.long()))),
-        batches(settings.iterations),
+        functools.partial(batches, settings.iterations),
         settings,
         CPU,
         validate=lambda _: (next(scores), [0.5, 0.5]),
-        report=lambda _: None,
+        listener=Listener(),
     )
     return model, outcome
 
@@ -165,7 +168,7 @@ def test_the_cut_at_the_logits_changes_no_bit_of_a_training(loss, precision):
     settings = Fit(iterations=12, batch_size=4, lr=0.05, validations=1, precision=precision, checkpoint="last")
     cut, joint = started(loss, 12), started(loss, 12)
     initial = {name: each.clone() for name, each in joint[0].state_dict().items()}
-    history = fit(*cut, batches(12), settings, CPU, lambda _: SCORED, lambda _: None).history
+    history = fit(*cut, functools.partial(batches, 12), settings, CPU, lambda _: SCORED, Listener()).history
     losses = jointly(*joint, settings)
     for name, expected in joint[0].state_dict().items():
         assert torch.equal(cut[0].state_dict()[name], expected), name
@@ -227,7 +230,7 @@ def test_the_gradient_of_the_loss_belongs_to_the_loss():
 def test_waiting_for_batches_takes_time_that_is_not_that_of_the_loss():
     settings = Fit(iterations=10, batch_size=4, validations=1)
     late = map(asleep(0.05, tuple), batches(10))
-    cost = fit(Pixelwise(), CallsLoss(cross_entropy), late, settings, CPU, lambda _: SCORED, lambda _: None).cost
+    cost = fit(Pixelwise(), CallsLoss(cross_entropy), lambda _: late, settings, CPU, lambda _: SCORED, Listener()).cost
     assert (1 - cost.loss_share) * cost.seconds_per_iteration >= 0.05
 
 
@@ -235,7 +238,8 @@ def test_validations_are_no_part_of_an_iteration():
     """Four of them, half a second in all."""
     settings = Fit(iterations=20, batch_size=4, validations=4)
     validate, started = asleep(0.125, lambda _: SCORED), time.perf_counter()
-    cost = fit(Pixelwise(), CallsLoss(cross_entropy), batches(20), settings, CPU, validate, lambda _: None).cost
+    upcoming = functools.partial(batches, 20)
+    cost = fit(Pixelwise(), CallsLoss(cross_entropy), upcoming, settings, CPU, validate, Listener()).cost
     assert 20 * cost.seconds_per_iteration + 0.5 <= time.perf_counter() - started
 
 
@@ -243,3 +247,87 @@ def test_a_training_that_diverged_cost_what_its_iterations_took():
     """Five of 20, up to the look at the loss that ended it."""
     cost = run(asleep(0.05, lambda logits, masks: cross_entropy(logits, masks) * torch.nan))[1].cost
     assert cost.seconds_per_iteration >= 0.05
+
+
+class Killed(Exception):
+    """Stands for kill -9: nothing is done about it."""
+
+
+def killed_after(iteration: int, upcoming):
+    """The same batches, up to an iteration."""
+
+    def until(start):
+        for place, batch in enumerate(upcoming(start), start=start):
+            if place == iteration:
+                raise Killed
+            yield batch
+
+    return until
+
+
+def sitting(directory, settings: Fit, loss, scores, upcoming) -> tuple[dict, Outcome]:
+    """One process of a training: all weights and buffers at its end, and what came of it."""
+    model, criterion = started(loss, settings.iterations)
+    model.append(nn.Dropout(0.2))
+    torch.manual_seed(7)
+
+    def validate(_):
+        torch.rand(1)  # whatever draws numbers between two steps must go on where it was
+        return scores[len(validated)], [0.5, 0.5]
+
+    validated = []
+
+    class Remembers(Listener):
+        def validated(self, validation):
+            validated.append(validation)
+
+    outcome = fit(model, criterion, upcoming, settings, CPU, validate, Remembers(), Checkpoint(directory))
+    assert validated == outcome.history
+    return {
+        **model.state_dict(),
+        **{f"criterion.{name}": each for name, each in criterion.state_dict().items()},
+    }, outcome
+
+
+@pytest.mark.parametrize("kills", [[1], [6], [11], [12], [3, 4, 9]], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "schedule": "exponential"},
+        {"optimizer": "adam", "schedule": "one_cycle", "warmup": 0.3},
+        {"optimizer": "adamw", "precision": "float16", "checkpoint": "last"},
+    ],
+    ids=lambda options: options["optimizer"],
+)
+def test_a_training_that_was_killed_ends_with_the_same_bits(tmp_path, monkeypatch, options, kills):
+    """Also right before the end, between a validation and the next, and several times."""
+    monkeypatch.setenv("BENCHMARK_CHECKPOINT", "0")
+    monkeypatch.setattr("pipeline.learn.checkpoint.SHARE", 1e9)
+    settings, upcoming = (
+        Fit(iterations=12, batch_size=4, lr=0.05, validations=4, **options),
+        functools.partial(batches, 12),
+    )
+    scores = [0.1, 0.9, 0.3, 0.4]
+    whole, outcome = sitting(tmp_path / "whole", settings, COMPOUND, scores, upcoming)
+    for iteration in kills:
+        with pytest.raises(Killed):
+            sitting(tmp_path / "killed", settings, COMPOUND, scores, killed_after(min(iteration, 11), upcoming))
+    found, resumed = sitting(tmp_path / "killed", settings, COMPOUND, scores, upcoming)
+    assert {name for name in whole if not torch.equal(whole[name], found[name])} == set()
+    assert [each[:5] for each in resumed.history] == [each[:5] for each in outcome.history]
+    assert resumed.chosen[:5] == outcome.chosen[:5]
+    assert (outcome.resumed_at, resumed.resumed_at) == ([], [min(each, 11) for each in kills])
+    assert resumed.started < resumed.history[0].at
+
+
+def test_a_training_that_diverges_after_a_kill_diverges_at_the_same_iteration(tmp_path, monkeypatch):
+    """The losses from before the kill are looked at again."""
+    monkeypatch.setenv("BENCHMARK_CHECKPOINT", "0")
+    monkeypatch.setattr("pipeline.learn.checkpoint.SHARE", 1e9)
+    settings = Fit(iterations=12, batch_size=4, lr=1e30, optimizer="sgd", validations=1)
+    upcoming = functools.partial(batches, 12)
+    _, outcome = sitting(tmp_path / "whole", settings, "cross_entropy", [0.1], upcoming)
+    with pytest.raises(Killed):
+        sitting(tmp_path / "killed", settings, "cross_entropy", [0.1], killed_after(8, upcoming))
+    _, resumed = sitting(tmp_path / "killed", settings, "cross_entropy", [0.1], upcoming)
+    assert 1 < resumed.diverged_at == outcome.diverged_at < 8

@@ -39,6 +39,17 @@ def test_what_comes_after_the_last_lap_belongs_to_none():
     assert watch.seconds() == before
 
 
+def test_it_goes_on_from_an_earlier_one():
+    """As a training that was killed does; what was read before is not counted twice."""
+    watch = Stopwatch(CPU, before={"network": 10.0, "loss": 1.0})
+    time.sleep(0.001)
+    watch.lap("network")
+    first = watch.seconds()
+    assert 10 < first["network"] < 11
+    assert first["loss"] == 1
+    assert watch.seconds() == first
+
+
 def test_a_name_without_a_lap_took_nothing():
     assert lapped(("network", 0.0)).seconds()["loss"] == 0
     assert not Stopwatch(CPU).seconds()

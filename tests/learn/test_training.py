@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.datasets.base_statistics import count_classes, count_components
-from pipeline.learn.samples import shuffled_passes
+from pipeline.learn.samples import batches, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, assemble
 from pipeline.plumbing import plugins
@@ -32,41 +32,33 @@ def prepared(tmp_path_factory):
 
 
 def assembled(prepared, strategy="none", loss="cross_entropy", seed=0):
-    """The batches and the criterion; strategy and loss are kinds, or mappings with options."""
+    """The samples and the criterion; strategy and loss are kinds, or mappings with options."""
     made = [plugins.build_unnamed(*block, "x") for block in (("losses", loss), ("strategies", strategy))]
     return assemble(Task(prepared, {}, UNet(), FIT, *made, seed), CPU)
 
 
 def drawn(prepared, **choices) -> np.ndarray:
     """Indices of the images, an iteration per row."""
-    return assembled(prepared, **choices)[0].dataset.draws.images.reshape(FIT.iterations, FIT.batch_size)
+    return assembled(prepared, **choices)[0].draws.images.reshape(FIT.iterations, FIT.batch_size)
 
 
-def batches(prepared, **choices) -> list[tuple[bytes, bytes]]:
-    return [
-        (images.numpy().tobytes(), masks.numpy().tobytes()) for images, masks, *_ in assembled(prepared, **choices)[0]
-    ]
+def seen(prepared, **choices) -> list[tuple[bytes, bytes]]:
+    loader = batches(assembled(prepared, **choices)[0], FIT.batch_size, 0, CPU)
+    return [(images.numpy().tobytes(), masks.numpy().tobytes()) for images, masks, *_ in loader]
 
 
-@pytest.fixture
-def one_process(monkeypatch):
-    monkeypatch.setenv("BENCHMARK_WORKERS", "0")
-
-
-@pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize("loss", ["dice", "boundary", {"kind": "compound", "terms": {"focal": 1.0, "dice": 1.0}}])
 def test_every_loss_meets_the_same_batches(prepared, loss):
     """So differences between losses are paired; `boundary` asks for distances besides."""
-    assert batches(prepared, loss=loss) == batches(prepared)
+    assert seen(prepared, loss=loss) == seen(prepared)
 
 
-@pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize(
     "strategy", ["class_weights", "hard_pixels", "logit_adjustment", "post_hoc_logit_adjustment", "class_thresholds"]
 )
 def test_strategies_that_are_not_about_images_meet_the_batches_of_the_control(prepared, strategy):
     """So they differ from it by what they do to the loss, or to decisions, alone."""
-    assert batches(prepared, strategy=strategy) == batches(prepared)
+    assert seen(prepared, strategy=strategy) == seen(prepared)
 
 
 def test_the_control_draws_shuffled_passes(prepared):
@@ -107,7 +99,7 @@ def test_a_seed_decides_what_a_strategy_draws(prepared, strategy):
 def test_the_criterion_switches_with_the_batches(prepared):
     """Both divide the iterations alike: what is drawn for a phase meets the weights of that phase."""
     then = {"kind": "chain", "of": ["class_weights", "oversample"]}
-    loader, criterion = assembled(prepared, LATE | {"then": then})
-    assert loader.dataset.ends.tolist() == [7 * FIT.batch_size, 10 * FIT.batch_size]
+    samples, criterion = assembled(prepared, LATE | {"then": then})
+    assert samples.ends.tolist() == [7 * FIT.batch_size, 10 * FIT.batch_size]
     assert criterion.starts == [0, 7]
     assert [phase.class_weights is None for phase in criterion.phases] == [True, False]

@@ -1,0 +1,125 @@
+"""The runs of cells: params, scores, curves, costs, and a picture of what was predicted."""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+
+from pipeline.measure.counts.region import COUNTS as COLUMNS
+from pipeline.measure.counts.region import iou
+from pipeline.measure.evidence import source_of
+from pipeline.measure.tables.gallery import stored_masks
+from pipeline.mlflow_view.keys import metric_key, plain
+from pipeline.mlflow_view.names import COMMIT, PARENT, cell_name, cell_params, cell_tags
+from pipeline.mlflow_view.picture import picture
+from pipeline.mlflow_view.report import known
+from pipeline.mlflow_view.showcase import Showcase
+from pipeline.plumbing.cells import Cell
+from pipeline.plumbing.files import digest, file_digest, read_json
+from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, read_plan
+from pipeline.plumbing.tracking import Point
+
+FILES = ("cell.json", "history.csv", "provenance.json")  # the weights stay in DVC, under the tag `dvc.path`
+
+
+class CellFiles(NamedTuple):
+    """What the files say of a trained cell."""
+
+    cell: Cell
+    facts: dict[str, Any]
+    origin: dict[str, Any]
+    status: str
+    """finished or diverged, of the training whose weights are judged."""
+    evaluation: dict[str, Any] | None
+    """None if nothing was judged, since training diverged."""
+
+    @classmethod
+    def read(cls, cell: Cell) -> Self:
+        facts, origin = (read_json(MODELS / cell.name / f"{name}.json") for name in ("cell", "provenance"))
+        judged = COUNTS / cell.name / "evaluation.json"
+        return cls(cell, facts, origin, source_of(facts)["status"], read_json(judged) if judged.is_file() else None)
+
+    @property
+    def decision(self) -> dict[str, Any] | None:
+        """What was fitted on the validation split, if anything was."""
+        return (self.evaluation or {}).get("decision")
+
+    def tags(self, kind: str, parent: Any) -> dict[str, str]:
+        """Of a run of this kind, cell or repeat, below the run `parent`, if there is one."""
+        stage = {"cell": self.cell.stage, "repeat": f"repeat@{self.cell.name}"}[kind]
+        tags = {**cell_tags(self.facts), "kind": kind, "status": self.facts["status"], "dvc.stage": stage}
+        if commit := self.origin["git_commit"]:
+            tags |= {"git.commit": commit, COMMIT: commit.removesuffix("-dirty")}
+        return tags | ({PARENT: parent.info.run_id} if parent else {})
+
+    def params(self) -> dict[str, Any]:
+        where = {key: self.origin[key] for key in ("device", "threads") if self.origin[key] is not None}
+        return cell_params(self.facts) | where
+
+    def points(self, scores: dict[str, float]) -> list[Point]:
+        """First the `scores` of the report, since MLflow shows metrics in the order in which they came."""
+        finals = {metric_key(name): value for name, value in scores.items()} | self._class_scores()
+        if self.decision:
+            offsets = zip(plain(self.facts["classes"]), self.decision["offsets"], strict=True)
+            finals |= {f"decision/offset/{name}": value for name, value in offsets}
+            finals |= {f"decision/{name}": self.decision[name] for name in ("val_miou_before", "val_miou")}
+        return [*(Point(key, value, 0, self.origin["ended"]) for key, value in finals.items()), *self._curve()]
+
+    def _class_scores(self) -> dict[str, float]:
+        """IoU of each class on the test images, from the counts summed over them."""
+        if self.evaluation is None:
+            return {}
+        file = COUNTS / self.cell.name / "classes.parquet"
+        counts = pd.read_parquet(file, columns=["class_index", *COLUMNS]).groupby("class_index").sum().to_numpy()
+        names = [f"test/iou/{name}" for name in plain(self.facts["classes"])]
+        return known(dict(zip(names, iou(counts), strict=True)), names)
+
+    def _curve(self) -> list[Point]:
+        """The validations. Where nothing was trained, the one of `evaluate` stands in their place."""
+        if self.facts["status"] == "reused":
+            last = self.facts["plan"]["dataset"]["fit"]["iterations"]
+            return [Point("val/miou", self.decision["val_miou"], last, self.origin["ended"])] if self.decision else []
+        classes = self.facts["classes"]
+        keys = {f"val_iou/{name}": f"val/iou/{short}" for name, short in zip(classes, plain(classes), strict=True)}
+        keys |= {"train_loss": "train/loss", "val_miou": "val/miou", "lr": "train/lr"}
+        history = pd.read_csv(MODELS / self.cell.name / "history.csv").set_index("iteration").rename(columns=keys)
+        return [
+            Point(key, value, step, at)
+            for (step, row), at in zip(history.to_dict("index").items(), self.origin["validated"], strict=True)
+            for key, value in known(row, row).items()
+        ]
+
+
+def publish_cell(
+    showcase: Showcase, cell: Cell, kind: str, parent: Any, scores: dict[str, float], images: list[int]
+) -> None:
+    """Make or complete the run of a cell, below that of its experiment, `parent`, if there is one.
+
+    `kind` is cell or repeat; `scores` as in the report; `images` are the places of those to show.
+    """
+    files, store, stored = CellFiles.read(cell), showcase.store, PREDICTIONS / f"{cell.name}.npz"
+    images = images if stored.is_file() else []
+    counted = [file_digest(file) for file in (COUNTS / cell.name).glob("classes.parquet")]
+    pictured = [images, file_digest(stored)] if images else []
+    content = digest([*files[1:], kind, scores, counted, pictured, read_plan("publish")])
+
+    def fill(run: Any) -> None:
+        store.add_dataset(run, cell.dataset, files.facts["data_digest"], _citation(cell.dataset))
+        store.log(run, store.missing(run, files.points(scores)), files.params())
+        store.add_files(run, *(MODELS / cell.name / name for name in FILES))
+        if images:
+            store.add_picture(run, "predictions", _predictions(cell, images), files.origin["ended"])
+        store.finish(run, files.origin["ended"], "FINISHED" if files.status == "finished" else "FAILED")
+
+    tags, started = files.tags(kind, parent), files.origin["started"]
+    showcase.show(files.facts["fingerprint"], content, cell_name(cell), started, tags, fill)
+
+
+def _predictions(cell: Cell, images: list[int]) -> np.ndarray:
+    arrays = (np.load(PREPARED / cell.dataset / f"test_{kind}.npy", mmap_mode="r") for kind in ("images", "masks"))
+    classes = len(read_json(PREPARED / cell.dataset / "meta.json")["classes"])
+    return picture(*(each[images] for each in arrays), stored_masks(cell, images), classes)
+
+
+def _citation(dataset: str) -> str:
+    return read_json(PREPARED / dataset / "about.json")["citation"]

@@ -1,0 +1,113 @@
+"""Stages on this machine: several at once, each in a slot with its share of the cores or of a GPU."""
+
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.plumbing.errors import UserError
+from pipeline.running.process import environment
+from pipeline.running.stage import Place, Result, run
+from pipeline.running.warm import ADDRESS, warm_process
+
+PER_GPU = 3  # cells that share a GPU, unless the user says otherwise: more would fill its memory
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slots(jobs: int | None = None, gpus: str | None = None, per_gpu: int | None = None) -> list[dict[str, str]]:
+    """What each slot adds to the environment of its stages. Raises UserError if the options make no sense.
+
+    `gpus` are names as CUDA_VISIBLE_DEVICES takes them, with commas between. Without any option there are as many slots
+    as cores, or a few on the GPU if there is one.
+    """
+    if gpus is not None:
+        return _gpu_slots(gpus, PER_GPU if per_gpu is None else per_gpu)
+    if per_gpu is not None:
+        raise UserError("--per-gpu: needs --gpus, as in `--gpus 0,1 --per-gpu 3`.")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs {jobs}: must be 1 or more.")
+    on_gpu = Path("/dev/nvidia0").exists() and os.environ.get("BENCHMARK_DEVICE") != "cpu"
+    jobs = jobs or (PER_GPU if on_gpu else cores())
+    return [_threads(jobs)] * jobs
+
+
+def _gpu_slots(gpus: str, per_gpu: int) -> list[dict[str, str]]:
+    names = [name.strip() for name in gpus.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(f"--gpus {gpus}: must name different GPUs with commas between, as in `--gpus 0,1`.")
+    if per_gpu < 1:
+        raise UserError(f"--per-gpu {per_gpu}: must be 1 or more.")
+    if os.environ.get("BENCHMARK_DEVICE", "cuda") != "cuda":
+        raise UserError(
+            f"--gpus {gpus}: BENCHMARK_DEVICE={os.environ['BENCHMARK_DEVICE']} says otherwise; unset one of the two."
+        )
+    # In turn, so that a few cells spread over all GPUs.
+    return [{"CUDA_VISIBLE_DEVICES": name, **_threads(len(names) * per_gpu)} for _ in range(per_gpu) for name in names]
+
+
+def _threads(slots: int) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": str(max(1, cores() // slots))}
+
+
+class Local:
+    """A crew: it runs stages, and tells how they go on. This one has a thread for each slot."""
+
+    def __init__(self, places: list[dict[str, str]], common: dict[str, str], pull: bool) -> None:
+        """`common` is the environment that all slots share."""
+        self.pull = pull
+        self._free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        for place in places:
+            self._free.put(common | place)
+        self._told: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._ending = threading.Event()
+        self._pool = ThreadPoolExecutor(len(places))
+
+    def submit(self, stage: str) -> Future[Result]:
+        return self._pool.submit(self._run, stage)
+
+    def told(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What stages have told since the last call."""
+        while not self._told.empty():
+            yield self._told.get()
+
+    def close(self, at_once: bool) -> None:
+        """Wait for what runs, or end it `at_once`, and start nothing more."""
+        if at_once:
+            self._ending.set()
+        self._pool.shutdown(cancel_futures=at_once)
+
+    def _run(self, stage: str) -> Result:
+        slot = self._free.get()
+        try:
+            return run(stage, Place(slot, partial(self._tell, stage), self._ending.is_set), self.pull)
+        finally:
+            self._free.put(slot)
+
+    def _tell(self, stage: str, line: dict[str, Any]) -> None:
+        self._told.put((stage, line))
+
+
+@contextmanager
+def local_crew(places: list[dict[str, str]], pull: bool, extra: dict[str, str]) -> Iterator[Local]:
+    """A crew on this machine; `extra` is added to the environment of its stages.
+
+    It has a warm process of its own, unless its stages will find one already.
+    """
+    common = environment() | extra
+    with nullcontext({}) if common.get(ADDRESS) else warm_process(common | _threads(len(places))) as warm:
+        crew = Local(places, common | warm, pull)
+        try:
+            yield crew
+        except BaseException:
+            crew.close(at_once=True)
+            raise
+        crew.close(at_once=False)

@@ -1,0 +1,159 @@
+"""A process that has the libraries loaded: importing them takes longer than many a small training.
+
+`pipeline.run` starts it once. Each stage process of a training hands its work over and waits: the warm process forks,
+and the fork has every library loaded; the code of this project it reads anew, in the folder of who asked. Who hands
+over and who works live and die together: when the one is killed, so is the other. Without a warm process, or where it
+has gone, a stage does its work itself.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline.plumbing.lifeline import die_with_parent
+
+ADDRESS = "BENCHMARK_WARM"  # environment variable: the socket of the warm process
+LOADED = ("pipeline.learn.training", "torch._dynamo")  # with all that they import
+STARTED = b"started\n"
+LARGEST_REQUEST = 2**20  # bytes
+
+
+@contextlib.contextmanager
+def warm_process(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Start a warm process with this environment, and yield the variables by which trainings find it.
+
+    It must have the number of threads that trainings are to use. Nothing is yielded where forks cannot be watched.
+    """
+    if not hasattr(os, "pidfd_open"):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        address = str(Path(folder, "warm"))
+        command = [sys.executable, "-m", "pipeline.running.warm", address]
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+        try:
+            yield {ADDRESS: address}
+        finally:
+            process.kill()
+            process.wait()
+
+
+def hand_over(module: str) -> int | None:
+    """Let the warm process run `python -m MODULE` with the arguments of this process; the exit code of that.
+
+    None if there is none that could: then nothing was done.
+    """
+    address = os.environ.get(ADDRESS)
+    if not address:
+        return None
+    request = {"module": module, "arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        try:
+            connection.connect(address)
+            socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+            if connection.recv(len(STARTED)) != STARTED:
+                return None
+        except OSError:
+            return None
+        return int(connection.recv(16) or 1)  # the end of a connection without a code: it was killed
+
+
+def main() -> None:
+    """Serve one address until killed."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainings; who started this one ends it
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(sys.argv[1])
+        listener.listen(128)  # whoever comes before the libraries are loaded waits
+        for module in LOADED:
+            importlib.import_module(module)
+        serve(listener)
+
+
+def serve(listener: socket.socket) -> NoReturn:
+    """Fork for every request; tell the exit code of each fork, and kill it if who asked for it has gone."""
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    forks: dict[int, tuple[int, socket.socket]] = {}  # by a descriptor of the process: its number, who waits for it
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is listener:
+                connection, _ = listener.accept()
+                process = fork(connection, listener)
+                watched = os.pidfd_open(process)
+                forks[watched] = process, connection
+                selector.register(watched, selectors.EVENT_READ)
+                selector.register(connection, selectors.EVENT_READ, data=process)
+            elif key.fileobj in forks:
+                process, connection = forks.pop(key.fileobj)
+                _, status = os.waitpid(process, 0)
+                with contextlib.suppress(OSError):
+                    connection.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
+                for each in (key.fileobj, connection):
+                    with contextlib.suppress(KeyError):
+                        selector.unregister(each)
+                os.close(key.fileobj)
+                connection.close()
+            elif key.fileobj.fileno() >= 0:  # whoever waits for this fork has gone
+                selector.unregister(key.fileobj)
+                os.kill(key.data, signal.SIGKILL)
+
+
+def fork(connection: socket.socket, listener: socket.socket) -> int:
+    """Start the work that the connection asks for; the number of its process."""
+    text, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 3)
+    process = os.fork()
+    if process:
+        for each in descriptors:
+            os.close(each)
+        with contextlib.suppress(OSError):
+            connection.send(STARTED)
+        return process
+    die_with_parent()
+    listener.close()
+    connection.close()
+    for target, source in enumerate(descriptors):
+        os.dup2(source, target)
+        os.close(source)
+    os._exit(run(json.loads(text)))
+
+
+def run(request: dict) -> int:
+    """Do in this process what `python -m MODULE` would do."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update({key: value for key, value in request["environment"].items() if key != ADDRESS})
+    os.chdir(request["folder"])
+    sys.path[0] = request["folder"]
+    sys.argv[1:] = request["arguments"]
+    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipeline"}
+    for name in loaded:  # kept alive by their names here: one of them holds operators that it declared to torch
+        del sys.modules[name]
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+if __name__ == "__main__":
+    main()

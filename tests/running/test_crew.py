@@ -1,0 +1,80 @@
+"""The loop that hands stages to a crew, and what it shows."""
+
+import os
+import pty
+import subprocess
+import sys
+from concurrent.futures import Future
+
+from pipeline.running.crew import run_stages
+from pipeline.running.stage import Result, log_of
+from tests.miniature import ROOT
+
+GOOD = Result(0, 12.3, ran=True, diverged=False, log="")
+
+
+class Crew:
+    """One that has done all its work: of each stage, what came of it."""
+
+    def __init__(self, results: dict[str, Result | Exception]) -> None:
+        self.results = results
+        self.lines = [(stage, {"kind": "begin"}) for stage in results]
+
+    def submit(self, stage: str) -> Future:
+        future = Future()
+        result = self.results[stage]
+        future.set_exception(result) if isinstance(result, Exception) else future.set_result(result)
+        return future
+
+    def told(self):
+        while self.lines:
+            yield self.lines.pop()
+
+
+def test_every_end_is_a_line_where_there_is_no_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    bad = GOOD._replace(code=1, log="the reason\n")
+    matrix = run_stages(["train@a", "train@b"], Crew({"train@a": GOOD, "train@b": bad}))
+    assert sorted(each[6:] for each in capsys.readouterr().out.splitlines()) == ["train@a  12 s", "train@b  failed"]
+    assert (matrix.stages("done"), matrix.stages("failed")) == (["train@a"], ["train@b"])
+
+
+def test_the_log_of_what_failed_in_another_clone_is_here_too(tmp_path, monkeypatch):
+    """And none of an earlier run."""
+    monkeypatch.chdir(tmp_path)
+    log_of("train@a").parent.mkdir(parents=True)
+    log_of("train@a").write_text("of yesterday\n")
+    run_stages(["train@a"], Crew({"train@a": GOOD._replace(code=1, log="of today\n")}))
+    assert log_of("train@a").read_text() == "of today\n"
+
+
+def test_a_log_that_is_here_already_is_left(tmp_path, monkeypatch):
+    """All of it, while what a worker sends is the end."""
+    monkeypatch.chdir(tmp_path)
+
+    class Here(Crew):
+        def submit(self, stage: str) -> Future:
+            log_of(stage).parent.mkdir(parents=True)
+            log_of(stage).write_text("all of it\n")
+            return super().submit(stage)
+
+    run_stages(["train@a"], Here({"train@a": GOOD._replace(code=1, log="it\n")}))
+    assert log_of("train@a").read_text() == "all of it\n"
+
+
+def test_a_worker_that_is_lost_is_a_failed_stage_with_a_reason(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matrix = run_stages(["train@a"], Crew({"train@a": RuntimeError("it died 10 times")}))
+    assert matrix.stages("failed") == ["train@a"]
+    assert log_of("train@a").read_text() == "RuntimeError: it died 10 times\n"
+
+
+def test_on_a_terminal_there_is_a_table(tmp_path):
+    code = "from tests.running.test_crew import *; run_stages(['train@a'], Crew({'train@a': GOOD}))"
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT), "COLUMNS": "100", "LINES": "30"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=theirs, check=True)
+    said = os.read(ours, 2**16).decode()
+    assert "1 of 1 ended: 1 done; 0 s passed" in said
+    assert "train@a" in said
+    assert "[1/1]" not in said

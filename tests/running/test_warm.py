@@ -1,0 +1,151 @@
+"""A process that has the libraries loaded, and those that hand their work over to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.running.warm import ADDRESS, warm_process
+from tests.miniature import ROOT, Miniature
+
+pytestmark = [
+    pytest.mark.xdist_group("miniature b"),
+    pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no forks that can be watched here"),
+]
+
+ASK = """
+import sys
+from pipeline.running.warm import hand_over
+code = hand_over("work")
+print("handed over", code, flush=True)
+sys.exit(42 if code is None else code)
+"""
+
+
+@pytest.fixture(scope="module")
+def warm():
+    """The environment in which a warm process is found."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    with warm_process(environment) as found:
+        yield {**environment, **found}
+
+
+def ask(folder: Path, work: str, environment: dict[str, str], *arguments: str) -> subprocess.Popen:
+    """A process that hands over `work`, the source of a module."""
+    (folder / "ask.py").write_text(ASK)
+    (folder / "work.py").write_text("import os, sys, time\n" + work)
+    command = [sys.executable, "-m", "ask", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended(number: int) -> bool:
+    """Whether a process ends within ten seconds."""
+    try:
+        psutil.Process(number).wait(10)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def written(file: Path) -> int:
+    """The number that another process writes into a file."""
+    while not (file.is_file() and file.read_text()):
+        time.sleep(0.02)
+    return int(file.read_text())
+
+
+def test_the_work_finds_its_folder_arguments_and_environment_and_the_libraries(tmp_path, warm):
+    work = "import json; print(json.dumps([os.getcwd(), sys.argv[1:], os.environ['MINE'], 'torch' in sys.modules]))"
+    said, _ = ask(tmp_path, work, warm | {"MINE": "yes"}, "one", "two words").communicate()
+    first, last = said.splitlines()
+    assert json.loads(first) == [str(tmp_path), ["one", "two words"], "yes", True]
+    assert last == "handed over 0"
+
+
+def test_the_code_of_the_project_is_that_of_the_folder(tmp_path, warm):
+    """Not what the warm process has loaded: another copy of the project may be at work."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text("")
+    (tmp_path / "pipeline" / "mine.py").write_text("ANSWER = 'of this folder'")
+    (tmp_path / "pipeline" / "running").symlink_to(ROOT / "pipeline" / "running")
+    (tmp_path / "pipeline" / "plumbing").symlink_to(ROOT / "pipeline" / "plumbing")
+    said, _ = ask(tmp_path, "from pipeline.mine import ANSWER; print(ANSWER)", warm).communicate()
+    assert said.splitlines()[0] == "of this folder"
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "complaint"),
+    [
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('a reason')", 1, "a reason\n"),
+        ("raise ValueError('broken')", 1, "ValueError: broken\n"),
+        ("os.kill(os.getpid(), 9)", 9, ""),
+    ],
+)
+def test_the_work_fails_as_it_would_alone(tmp_path, warm, work, code, complaint):
+    process = ask(tmp_path, work, warm)
+    said, complained = process.communicate()
+    assert (process.returncode, said) == (code, f"handed over {code}\n")
+    assert complained.endswith(complaint)
+
+
+def test_many_at_once(tmp_path, warm):
+    asked = []
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        asked.append(ask(tmp_path / str(number), f"time.sleep(0.2); sys.exit({number})", warm))
+    assert [process.wait() for process in asked] == list(range(8))
+    for process in asked:
+        process.communicate()
+
+
+def test_who_asked_is_killed_and_the_work_ends(tmp_path, warm):
+    process = ask(tmp_path, "open('number', 'w').write(str(os.getpid())); time.sleep(600)", warm)
+    worker = written(tmp_path / "number")
+    process.kill()
+    process.communicate()
+    assert ended(worker)
+
+
+def test_the_warm_process_is_killed_and_all_of_it_ends(tmp_path):
+    """Who asked ends with an error, since the work is not done."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with warm_process(environment) as found:
+        process = ask(
+            tmp_path, "open('number', 'w').write(str(os.getppid())); time.sleep(600)", {**environment, **found}
+        )
+        os.kill(written(tmp_path / "number"), signal.SIGKILL)
+        assert process.wait(10) == 1
+        process.communicate()
+
+
+def test_without_a_warm_process_nothing_is_handed_over(tmp_path, warm):
+    """Also where there was one once."""
+    for environment in ({**os.environ, "PYTHONPATH": str(ROOT)}, warm | {ADDRESS: str(tmp_path / "gone")}):
+        process = ask(tmp_path, "", environment)
+        assert process.communicate()[0] == "handed over None\n"
+        assert process.returncode == 42
+
+
+def test_a_training_has_the_same_bits_and_words(finished: Miniature, tmp_path, warm):
+    cell = "digits-unet_tiny-dice-class_weights-0"
+    workspace = finished.copy(tmp_path / "work")
+    files = [
+        workspace.root / "models" / cell / name for name in ("cell.json", "history.csv", "model/model.safetensors")
+    ]
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        file.unlink()
+    said = workspace.run("pipeline.train", cell, **{ADDRESS: warm[ADDRESS]}).stdout
+    assert said.startswith(f"{cell}: validation mIoU ")
+    assert [file.read_bytes() for file in files] == before
