@@ -1,114 +1,137 @@
-"""Many cells at once: `python -m pipeline.run -j N`.
+"""Many cells at once: `python -m pipeline.run`, on this machine, on its GPUs, or on a cluster.
 
 Checks everything, runs the shared stages, then every stale search for a learning rate and every stale cell through DVC
-itself, N at a time, with the cores divided between them, then a plain `dvc repro` for the rest. It keeps no state of
-its own: DVC knows what is done, and `dvc repro` alone does the same, one cell after another.
+itself, many at a time, then a plain `dvc repro` for the rest. It keeps no state of its own: DVC knows what is done, and
+`dvc repro` alone does the same, one cell after another. `docs/running.md` says more.
 """
 
 import argparse
 import json
-import os
-import subprocess
+import random
+import signal
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from pipeline.check import make_plan
-from pipeline.plumbing.cells import Cell
-from pipeline.plumbing.errors import UserError, run_stage
-from pipeline.plumbing.files import CACHE
-from pipeline.plumbing.tracking import make_experiments
+from pipeline.plumbing.errors import UserError, listed, run_stage
+from pipeline.plumbing.live_view import LiveView
+from pipeline.running.cluster import ClusterFile
+from pipeline.running.crew import Crew, run_stages
+from pipeline.running.local import PER_GPU, local_crew, slots
+from pipeline.running.process import dvc, dvc_says
+from pipeline.running.remote import check_remote
+from pipeline.running.stage import log_of
+from pipeline.running.workers import cluster_crew, connected, dask_crew
 
-DVC = (sys.executable, "-m", "dvc")
-LOGS = CACHE / "logs"
+PLACES = ("jobs", "gpus", "scheduler", "cluster")
+SHOWN = {"BENCHMARK_LIVE": "driver"}  # tells trainings that they are shown in MLflow already
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "-j", "--jobs", type=int, default=default_jobs(), help="cells at a time (default: %(default)s here)"
-    )
-    jobs = parser.parse_args().jobs
-    if jobs < 1:
-        raise UserError(f"--jobs {jobs}: must be 1 or more.")
+    options = parsed()
+    signal.signal(signal.SIGTERM, _terminated)
     make_plan()  # the first mistake ends it here, before DVC is started
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    hire = crew_of(options)
+    if options.pull:
+        check_remote()
 
     # Forced, since a `folder` dataset lies outside what DVC watches; with an unchanged plan nothing follows from it.
-    _dvc("repro", "--force", "--single-item", "check")
-    _dvc("repro", "prepare")
-    run_stages(stale("tune"), jobs)  # a search that fails makes its cells fail, which then are named
-    cells = stale("train") + stale("repeat")
-    make_experiments(dict.fromkeys(Cell.parse(stage).dataset for stage in cells))
-    failed = run_stages(cells, jobs)
+    dvc("repro", "--force", "--single-item", "check")
+    if options.dry:
+        return dry_run(options)
+    dvc("repro", *(["--pull"] if options.pull else []), "prepare")
+    if options.pull:
+        dvc("push", "--run-cache")  # what is here already
+    cells, failed = train_all(hire, options)
     if failed:
         report_without(failed, len(cells))
-    _dvc("repro", "report")
+    dvc("repro", "report")
     try:
-        _dvc("repro")
+        dvc("repro")
     finally:  # what may have failed is MLflow; the results are there
         print(Path("results/leaderboard.md").read_text(encoding="utf-8"))
     print("Report: results/report/index.html. Every run: `make ui`, then http://127.0.0.1:5000.")
 
 
-def default_jobs() -> int:
-    """As many cells as cores, but three where they share a GPU, whose memory more would fill."""
-    on_gpu = Path("/dev/nvidia0").exists() and os.environ.get("BENCHMARK_DEVICE") != "cpu"
-    return 3 if on_gpu else os.cpu_count() or 1
+def parsed() -> argparse.Namespace:
+    """The options. Raises UserError if they contradict each other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-j", "--jobs", type=int, help="cells at a time on this machine (default: one for each core)")
+    parser.add_argument("--gpus", help="GPUs of this machine, as in 0,1")
+    parser.add_argument("--per-gpu", type=int, help=f"cells at a time on each of them (default: {PER_GPU})")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="send cells to the workers of a Dask scheduler")
+    parser.add_argument("--cluster", metavar="FILE", type=Path, help="send cells to jobs on a cluster, see docs")
+    parser.add_argument("--pull", action="store_true", help="exchange cells with other machines through a DVC remote")
+    parser.add_argument("--dry", action="store_true", help="say what would run, with an estimate of time and disk")
+    options = parser.parse_args()
+    given = [name for name in PLACES if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise UserError(f"--{given[0]} and --{given[1]} say two places where cells should run; choose one.")
+    return options
 
 
-def stale(group: str) -> list[str]:
-    """Stages `group@...` that DVC would run, in the order of params.yaml."""
-    status = subprocess.run([*DVC, "status", "--json", group], capture_output=True, text=True)
-    if status.returncode:
-        raise UserError(f"`dvc status {group}` failed: {status.stderr.strip()}")
-    return [stage for stage in json.loads(status.stdout or "{}") if stage.startswith(f"{group}@")]
+def crew_of(options: argparse.Namespace) -> Callable[[], AbstractContextManager[Crew]]:
+    """What gathers the crew that the options ask for, once there is work. Raises UserError if they cannot be met."""
+    here = slots(options.jobs, options.gpus, options.per_gpu)
+    if options.scheduler:
+        connected(options.scheduler).close()
+        return partial(dask_crew, options.scheduler, options.pull, SHOWN)
+    if options.cluster:
+        return partial(cluster_crew, ClusterFile(options.cluster), options.pull, SHOWN)
+    return partial(local_crew, here, options.pull, SHOWN)
 
 
-def run_stages(stages: list[str], jobs: int) -> list[str]:
-    """Run the stages, `jobs` at a time, a line for each when it ends; returns those that failed."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
-    LOGS.mkdir(parents=True, exist_ok=True)
-    failed = []
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            waiting = {pool.submit(_run_stage, stage, environment): stage for stage in stages}
-            for done, future in enumerate(as_completed(waiting), start=1):
-                stage, (seconds, code) = waiting[future], future.result()
-                print(f"[{done}/{len(stages)}] {stage}  {'failed' if code else f'{seconds:.0f} s'}", flush=True)
-                if code:
-                    failed.append(stage)
-        except KeyboardInterrupt:  # the running stages get it too; those that wait must not start
-            pool.shutdown(cancel_futures=True)
-            raise
-    return failed
+def dry_run(options: argparse.Namespace) -> None:
+    """Say what would run. On a cluster, how many stages run at once is not known before it has let them in."""
+    from pipeline.dry import estimate  # imports torch
+
+    here = slots(options.jobs, options.gpus, options.per_gpu)
+    at_once = 1 if options.scheduler or options.cluster else len(here)
+    print(*estimate(stale, at_once, int(here[0]["OMP_NUM_THREADS"])), sep="\n")
 
 
-def report_without(failed: list[str], of: int) -> None:
+def train_all(hire: Callable[[], AbstractContextManager[Crew]], options: argparse.Namespace) -> tuple[list[str], list]:
+    """Run the stale searches and cells; the cells, and those of them that failed."""
+    with ExitStack() as gathered:
+        crew = None
+        if searches := stale("tune"):  # one that fails makes its cells fail, which then are named
+            crew = gathered.enter_context(hire())
+            run_stages(searches, crew)
+        cells = stale("train", "repeat")
+        if not cells:
+            return [], []
+        if options.pull:
+            random.shuffle(cells)  # machines that share the work then seldom take up the same cell
+        crew = crew or gathered.enter_context(hire())
+        with LiveView():
+            matrix = run_stages(cells, crew)
+    failed = matrix.stages("failed")
+    if options.pull and (options.scheduler or options.cluster):  # they lie in the clones of the workers
+        dvc("repro", "--pull", "--single-item", *(stage for stage in cells if stage not in failed))
+    return cells, failed
+
+
+def stale(*groups: str) -> list[str]:
+    """Stages `group@...` that DVC would run, in the order of the groups and of params.yaml."""
+    found = json.loads(dvc_says("status", "--json", *groups) or "{}")
+    return [stage for group in groups for stage in found if stage.startswith(f"{group}@")]
+
+
+def report_without(failed: list[str], of: int) -> NoReturn:
     """Report the cells that are there, then raise the UserError that names those that failed."""
     for stage in ("evaluate", "gradients", "report"):
-        _dvc("repro", "--single-item", stage)
-    logs = ", ".join(str(_log(stage)) for stage in failed)
+        dvc("repro", "--single-item", stage)
+    logs = listed(map(log_of, failed))
     raise UserError(f"{len(failed)} of {of} cells failed, the others are in the report; the reason stands in {logs}.")
 
 
-def _run_stage(stage: str, environment: dict[str, str]) -> tuple[float, int]:
-    """Seconds and exit code of one stage, run through DVC; what it prints goes into its log."""
-    started = time.monotonic()
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", stage]
-    with _log(stage).open("w", encoding="utf-8") as log:
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode
-    return time.monotonic() - started, code
-
-
-def _log(stage: str) -> Path:
-    return LOGS / f"{stage.partition('@')[2]}.log"
-
-
-def _dvc(*arguments: str) -> None:
-    if subprocess.run([*DVC, *arguments]).returncode:
-        raise UserError(f"`dvc {' '.join(arguments)}` failed; its reason stands above.")
+def _terminated(*_: object) -> NoReturn:
+    """End as after Ctrl-C, which ends what runs first."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

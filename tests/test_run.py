@@ -1,15 +1,21 @@
 """Many cells at once, through DVC itself."""
 
+import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.measure.metrics.table import METRICS
 from tests.miniature import Miniature, interruptible
@@ -53,6 +59,36 @@ def test_it_gives_the_results_of_one_cell_after_another(parallel, finished):
         pd.testing.assert_frame_equal(*(each.drop(columns=cost, errors="ignore") for each in (ours, theirs)))
 
 
+def test_it_records_what_one_cell_after_another_records(parallel, finished):
+    """Commands, what they depend on and where their outputs are; a model's directory also says when it was trained."""
+    ours, theirs = (recorded(each) for each, _ in (parallel, (finished, None)))
+    same = [name for name in theirs if name.startswith(("download", "prepare", "tune", "train"))]
+    assert len(same) == 1 + 1 + 2 + 4
+    for name in same:
+        if name.startswith("train"):
+            for entry in (ours[name], theirs[name]):
+                entry["outs"] = [out["path"] for out in entry["outs"]]
+        assert ours[name] == theirs[name]
+
+
+def test_what_is_in_the_cache_is_restored_to_the_same_lock(workspace, finished):
+    """All searches and cells at once, and none of them trained. Their entries come in the order in which they end."""
+    lock = YAML(typ="safe").load(workspace.root / "dvc.lock")
+    lock["stages"] = {name: entry for name, entry in lock["stages"].items() if not name.startswith(("tune", "train"))}
+    YAML(typ="safe").dump(lock, workspace.root / "dvc.lock")
+    for outputs in ("data/tuned", "models"):
+        shutil.rmtree(workspace.root / outputs)
+    said = workspace.run("pipeline.run", "-j", "3").stdout
+    assert said.count("  restored\n") == 2 + 4
+    assert recorded(workspace) == recorded(finished)
+    assert len((workspace.root / "dvc.lock").read_bytes()) == len((finished.root / "dvc.lock").read_bytes())
+
+
+def recorded(workspace: Miniature) -> dict[str, Any]:
+    """The entries of dvc.lock."""
+    return YAML(typ="safe").load(workspace.root / "dvc.lock")["stages"]
+
+
 def test_one_failed_cell_stops_no_other_and_is_named(workspace):
     """A loss that raises is a defect, not a divergence."""
     loss = (workspace.root / "pipeline" / "losses" / "l1.py").read_text()
@@ -70,13 +106,11 @@ def test_one_failed_cell_stops_no_other_and_is_named(workspace):
     assert (board["l1", "none"], board["broken", "none"]) == (1, 0)
 
 
-def test_an_interrupt_starts_no_other_cell(tmp_path):
-    """As Ctrl-C does, which reaches the whole group of processes."""
-    workspace = Miniature.create(tmp_path / "work")
-    workspace.edit_params(axes__seed=list(range(10)))
+def started(workspace: Miniature, *options: str) -> subprocess.Popen:
+    """The command, once it has begun a first cell."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.run", "-j", "2"],
+        [sys.executable, "-m", "pipeline.run", *options],
         cwd=workspace.root,
         env={**os.environ, "PATH": path},
         start_new_session=True,
@@ -84,19 +118,104 @@ def test_an_interrupt_starts_no_other_cell(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not list((workspace.root / ".cache").glob("logs/*")):
+    while not logs(workspace):
         time.sleep(0.1)
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=60) == 130
-    assert len(list((workspace.root / ".cache" / "logs").iterdir())) <= 2
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    return process
 
 
-def test_no_jobs_is_one_sentence(finished):
-    found = finished.run("pipeline.run", "-j", "0", check=False)
-    assert (found.returncode, found.stderr) == (1, "error: --jobs 0: must be 1 or more.\n")
+def logs(workspace: Miniature) -> list[Path]:
+    """Of cells, not of searches."""
+    return list((workspace.root / ".cache").glob("logs/*-*-*-*-*.log"))
+
+
+def processes(workspace: Miniature) -> list[str]:
+    """The commands of all that work in the workspace."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            found += [" ".join(each.cmdline())] if each.cwd() == str(workspace.root) else []
+    return found
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_what_runs_and_starts_no_other_cell(number, code, workspace):
+    workspace.edit_params(axes__seed=list(range(10)))
+    process = started(workspace, "-j", "2")
+    os.kill(process.pid, number)
+    assert process.wait(timeout=60) == code
+    assert len(logs(workspace)) <= 2
+    assert processes(workspace) == []
+
+
+def test_after_a_kill_nothing_is_left_and_the_next_run_goes_on_even_on_a_cluster(workspace):
+    """Not even a request to end reaches the processes. The cluster is of the kind that starts its jobs here, two."""
+    workspace.edit_params(axes__seed=[0, 1], axes__strategy={"none": {}})
+    process = started(workspace, "-j", "2")
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 60
+    while processes(workspace) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert processes(workspace) == []
+
+    options = "scheduler_options: {dashboard_address: ':0', host: 127.0.0.1}"
+    (workspace.root / "cluster.yaml").write_text(f"kind: local\njobs: 2\ncores: 1\nmemory: 1GB\n{options}\n")
+    said = workspace.run("pipeline.run", "--cluster", "cluster.yaml").stdout
+    assert sorted(re.findall(r"\] (train@\S+)  \d+ s", said)) == [
+        f"train@digits-unet_tiny-{loss}-none-1" for loss in ("cross_entropy", "dice")
+    ]
+    assert workspace.status() == set()
+    assert processes(workspace) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("-j 0", "--jobs 0: must be 1 or more."),
+        ("-j 2 --gpus 0,1", "--jobs and --gpus say two places where cells should run; choose one."),
+        ("--scheduler tcp://127.0.0.1:9 --per-gpu 2", "--per-gpu: needs --gpus, as in `--gpus 0,1 --per-gpu 3`."),
+        ("--scheduler tcp://127.0.0.1:9", "--scheduler tcp://127.0.0.1:9: no scheduler answers ("),
+        ("--cluster none.yaml", "none.yaml: cannot be read: No such file or directory."),
+        ("--pull", "--pull: there is no default DVC remote, through which machines could exchange results."),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence_before_anything_runs(finished, options, sentence):
+    found = finished.run("pipeline.run", *options.split(), check=False)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr.startswith(f"error: {sentence}")
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.slow  # what is in it is tested with stages that take no time, in tests/running
+def test_workers_in_a_clone_of_their_own_send_cells_through_a_remote(workspace, tmp_path):
+    """The clone has no more than code and params; the cell, and what comes before it, reach it through the remote."""
+    workspace.dvc("remote", "add", "--default", "--quiet", "shared", str(tmp_path / "remote"))
+    workspace.edit_params(axes__seed=[0, 1], axes__strategy={"none": {}}, axes__loss={"dice": {}, "cross_entropy": {}})
+    other = tmp_path / "other"
+    shutil.copytree(
+        workspace.root, other, ignore=shutil.ignore_patterns("models", "data", "results", "cache", "*.lock")
+    )
+    options = ("--no-dashboard", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(tmp_path / "scheduler"))
+    with (
+        subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *options]) as scheduler,
+        subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(tmp_path / "scheduler")],
+            cwd=other,
+        ) as worker,
+    ):
+        while not (tmp_path / "scheduler").is_file():
+            time.sleep(0.1)
+        address = json.loads((tmp_path / "scheduler").read_text())["address"]
+        said = workspace.run("pipeline.run", "--scheduler", address, "--pull").stdout
+        for process in (worker, scheduler):
+            process.terminate()
+    assert re.search(r"\[2/2\] train@digits-unet_tiny-\w+-none-1  \d+ s", said)
+    assert said.count("is cached - skipping run, checking out outputs") == 2
+    assert workspace.status() == set()
+    for loss in ("dice", "cross_entropy"):
+        place = f"models/digits-unet_tiny-{loss}-none-1/provenance.json"
+        assert (workspace.root / place).read_bytes() == (other / place).read_bytes()
 
 
 def test_a_changed_file_of_a_folder_dataset_is_noticed(tmp_path):
