@@ -1,14 +1,17 @@
 # make benchmark   a fresh clone to a finished leaderboard        make test   all tests
 # make ui          browse the runs in MLflow                      make lint   what CI checks first
 # make publish     rebuild MLflow from the files                  make setup  the environment alone
+# make clean       free disk; takes only what comes back without training
 # make docs        losses.md, strategies.md and metrics.md in docs/ from the code
 # make conformance the losses of other libraries under our tests  make bench-losses   speed beside theirs
 # make proof       the statistics on simulated benchmarks         make bench-metrics  speed of counting beside torchmetrics
+# make bench-train speed of training beside what a user would write  make bench-evaluate  speed of judging trained cells
+# make bench-run   cells side by side beside one after another    make chaos   kill -9 at random, and nothing is lost
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup benchmark ui publish docs conformance bench-losses bench-metrics lint test proof
+.PHONY: setup benchmark ui publish clean docs conformance bench-losses bench-metrics bench-train bench-evaluate bench-run lint test proof chaos
 
 setup: .venv/installed
 
@@ -27,8 +30,14 @@ ui: setup
 publish: setup
 	dvc repro --force --single-item publish
 
+clean: setup
+	python -m pipeline.clean
+
 docs: setup
 	python -m pipeline.document
+
+bench-run: setup
+	python -m pipeline.conformance.running_speed
 
 conformance: .venv/peers
 	dvc repro docs/dvc.yaml:conformance
@@ -38,6 +47,13 @@ bench-losses: .venv/peers
 
 bench-metrics: setup
 	python -m pipeline.conformance.metrics_speed
+
+bench-train: .venv/peers
+	dvc repro prepare
+	python -m pipeline.conformance.training_speed --write
+
+bench-evaluate: setup
+	python -m pipeline.conformance.prediction_speed --write
 
 .venv/peers: requirements-peers.lock .venv/installed
 	python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
@@ -51,4 +67,7 @@ test: setup
 	python -m pytest -n auto --dist loadgroup
 
 proof: setup
-	python -m pytest -m slow -s
+	python -m pytest -m slow -s --ignore tests/test_chaos.py
+
+chaos: setup
+	python -m pytest -m slow -s tests/test_chaos.py

@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written under a temporary name, then renamed."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.errors import UserError, disk_is_full
 
 CACHE = Path(".cache")  # what only saves time: nothing in it is a result, all of it may be deleted
 
@@ -19,7 +20,8 @@ CACHE = Path(".cache")  # what only saves time: nothing in it is a result, all o
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write to; it takes the name `path` only if the block succeeds.
 
-    Works for a file and for a directory (create it in the block). An older `path` is replaced.
+    Works for a file and for a directory (create it in the block). An older `path` is replaced. A full disk raises
+    OSError with ENOSPC and `path`, whatever the library that wrote has raised.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -28,6 +30,10 @@ def whole(path: Path) -> Iterator[Path]:
         if path.is_dir() and part.exists():
             shutil.rmtree(path)
         os.replace(part, path)
+    except Exception as error:
+        if disk_is_full(error) and not isinstance(error, UserError):  # which has said it better
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         if part.is_dir():
             shutil.rmtree(part)

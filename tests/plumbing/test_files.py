@@ -1,10 +1,16 @@
 """Files are whole or absent."""
 
+import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
+from safetensors import SafetensorError
 
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import digest, file_digest, read_json, whole, write_csv, write_json, write_text
@@ -144,3 +150,55 @@ def test_digests_depend_on_content_alone(tmp_path):
     (tmp_path / "file").write_bytes(b"abc" * 100_000)
     for algorithm in ("md5", "sha256"):
         assert file_digest(tmp_path / "file", algorithm) == hashlib.new(algorithm, b"abc" * 100_000).hexdigest()
+
+
+def write_array(part: Path) -> None:
+    with part.open("wb") as file:
+        np.save(file, np.zeros(10_000))
+
+
+def write_arrays(part: Path) -> None:
+    with part.open("wb") as file:
+        np.savez_compressed(file, masks=np.zeros(10_000))
+
+
+def write_weights(part: Path) -> None:
+    """What safetensors says on a disk that is full; it would write beside the link to /dev/full."""
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def write_counts(part: Path) -> None:
+    pd.DataFrame({"tp": range(10_000)}).to_parquet(part)
+
+
+def write_picture(part: Path) -> None:
+    Image.new("RGB", (64, 64)).save(part, "png")
+
+
+def copy_file(part: Path) -> None:
+    shutil.copy(__file__, part)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "write",
+    [write_array, write_arrays, write_weights, write_counts, write_picture, copy_file],
+    ids=lambda it: it.__name__,
+)
+def test_a_full_disk_is_told_alike_whoever_writes(tmp_path, monkeypatch, write):
+    """With the name of the result, which none of the libraries tells."""
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(OSError, match=r"No space left on device: 'out/cell'") as raised,
+        whole(Path("out/cell")) as part,
+    ):
+        part.symlink_to("/dev/full")
+        write(part)
+    assert raised.value.errno == errno.ENOSPC
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_sentence_about_a_full_disk_is_left_as_it_is(tmp_path):
+    """A download names the archive, which lies elsewhere."""
+    with pytest.raises(UserError, match=r"^data/archives/a\.zip: No space left on device\.$"), whole(tmp_path / "raw"):
+        raise UserError("data/archives/a.zip: No space left on device.")
