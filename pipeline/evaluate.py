@@ -8,8 +8,10 @@ that predicts the test split.
 """
 
 import shutil
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,81 +19,126 @@ from tqdm import tqdm
 
 from pipeline.learn import model as unet
 from pipeline.learn.device import chosen_device
-from pipeline.learn.judging import judge
+from pipeline.learn.judging import Judge, JudgedSplit
 from pipeline.measure.counts.store import write_counts
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
+from pipeline.plumbing.checkpoints import forget
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import CACHE, digest, file_digest, read_json, whole
 from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, options_of, read_plan
-from pipeline.plumbing.prepared import MASKS, read_test_spacing
+from pipeline.plumbing.prepared import scoring_basis
 from pipeline.strategies.base import Strategy
+
+
+class Obstacle(Exception):
+    """Why a cell cannot be judged, as the end of a sentence about it."""
+
+
+class Judgeable(NamedTuple):
+    """A cell that can be judged."""
+
+    cell: Cell
+    facts: dict[str, Any]
+    """Its cell.json."""
+    strategy: Strategy
+    weights: str
+    """Name of the cell whose model is judged."""
+
+
+class Evaluation(NamedTuple):
+    """The counts and predicted masks of a cell, in a directory that is named by all that they depend on."""
+
+    cell: Cell
+    directory: Path
+    new: bool
 
 
 def main() -> None:
     settings, device = read_plan("evaluate"), chosen_device()
-    digests = {file.parent.name: read_json(file)["digest"] for file in PREPARED.glob("[!.]*/meta.json")}
-    found = sorted(MODELS.glob("[!.]*/cell.json"))  # a dot begins what a killed process left
+    found, new = find(), 0
     with whole(COUNTS) as counts, whole(PREDICTIONS) as predictions:
         counts.mkdir(parents=True)
         predictions.mkdir(parents=True)
-        for file in tqdm(found, unit="cell", dynamic_ncols=True, disable=None):
-            facts = read_json(file)
-            cell = Cell(**facts["cell"])
-            if reason := obstacle(facts, digests):
-                tqdm.write(f"{cell.name}: left out, it {reason}.")
-                continue
-            kept = evaluated(cell, facts, settings, device)
-            shutil.copytree(kept / "counts", counts / cell.name)
-            shutil.copy(kept / "predictions.npz", predictions / f"{cell.name}.npz")
+        evaluations = evaluate(found, settings, device)
+        for each in tqdm(evaluations, total=len(found), unit="cell", dynamic_ncols=True, disable=None):
+            shutil.copytree(each.directory / "counts", counts / each.cell.name)
+            shutil.copy(each.directory / "predictions.npz", predictions / f"{each.cell.name}.npz")
+            new += each.new
+    forget(file.parent.name for file in MODELS.glob("[!.]*/cell.json"))  # DVC has recorded them before this stage
+    print(f"{len(found)} cells, {new} of them predicted now.")
 
 
-def obstacle(facts: dict[str, Any], digests: dict[str, str]) -> str:
-    """Why a cell cannot be judged, given the digest of each prepared dataset; empty if it can."""
-    if digests.get(facts["cell"]["dataset"]) != facts["data_digest"]:
-        return "rests on data that is no longer prepared"
+def find() -> list[Judgeable]:
+    """The cells in `models/` that can be judged, sorted by dataset and model; the others are named."""
+    digests = {file.parent.name: read_json(file)["digest"] for file in PREPARED.glob("[!.]*/meta.json")}
+    found = []
+    for file in MODELS.glob("[!.]*/cell.json"):  # a dot begins what a killed process left
+        facts = read_json(file)
+        try:
+            found.append(judgeable(facts, digests))
+        except Obstacle as reason:
+            print(f"{Cell(**facts['cell']).name}: left out, it {reason}.")
+    return sorted(found, key=lambda one: (one.cell.dataset, one.weights, one.cell.name))
+
+
+def judgeable(facts: dict[str, Any], digests: dict[str, str]) -> Judgeable:
+    """What cell.json says of a cell, made ready, given the digest of each prepared dataset. Raises Obstacle."""
+    cell = Cell(**facts["cell"])
+    if digests.get(cell.dataset) != facts["data_digest"]:
+        raise Obstacle("rests on data that is no longer prepared")
     if facts["status"] == "diverged":
-        return f"diverged at iteration {facts['diverged_at']}"
+        raise Obstacle(f"diverged at iteration {facts['diverged_at']}")
     try:
-        strategy_of(facts)
+        strategy = plugins.restore("strategies", options_of(facts["plan"]["strategy"]), f"strategy {cell.strategy}")
     except UserError as mistake:  # of a cell that params.yaml no longer names
-        return f"has a strategy that can no longer be built ({str(mistake).rstrip('.')})"
-    if facts["status"] != "reused":
-        return ""
-    source = MODELS / facts["weights_of"] / "cell.json"
-    reason = obstacle(read_json(source), digests) if source.is_file() else "is missing"
-    return reason and f"judges the weights of {facts['weights_of']}, which {reason}"
+        raise Obstacle(f"has a strategy that can no longer be built ({str(mistake).rstrip('.')})") from None
+    weights = facts.get("weights_of", cell.name)
+    if weights != cell.name:
+        source = MODELS / weights / "cell.json"
+        try:
+            if not source.is_file():
+                raise Obstacle("is missing")
+            judgeable(read_json(source), digests)
+        except Obstacle as reason:
+            raise Obstacle(f"judges the weights of {weights}, which {reason}") from None
+    return Judgeable(cell, facts, strategy, weights)
 
 
-def strategy_of(facts: dict[str, Any]) -> Strategy:
-    """The strategy of a cell. Raises UserError if its file or one of its options is gone."""
-    return plugins.restore("strategies", options_of(facts["plan"]["strategy"]), f"strategy {facts['cell']['strategy']}")
+def evaluate(cells: list[Judgeable], settings: dict[str, Any], device: torch.device) -> Iterator[Evaluation]:
+    """The evaluation of each cell; neighbours share the split of a dataset, and the model."""
+    for dataset, of_dataset in groupby(cells, key=lambda one: one.cell.dataset):
+        split = JudgedSplit(PREPARED / dataset, settings["size"])
+        for _, of_model in groupby(of_dataset, key=lambda one: one.weights):
+            yield from evaluate_model(list(of_model), split, settings, device)
 
 
-def evaluated(cell: Cell, facts: dict[str, Any], settings: dict[str, Any], device: torch.device) -> Path:
-    """The kept evaluation of a cell, made now if it is not there: a directory named by all that it depends on."""
-    weights, strategy, prepared = (
-        MODELS / facts.get("weights_of", cell.name) / "model",
-        strategy_of(facts),
-        PREPARED / cell.dataset,
-    )
-    files = {
-        file.name: file_digest(file) for file in sorted(weights.iterdir()) if file.suffix in (".json", ".safetensors")
-    }
-    depends_on = [files, facts["data_digest"], facts["mean"], facts["std"], settings, device.type]
-    originals = (
-        [file_digest(prepared / MASKS)] if (prepared / MASKS).is_file() and settings["size"] == "original" else []
-    )
-    depends_on += [read_test_spacing(prepared, settings["size"]), *originals]
-    decides = "decisions" in strategy.aspects
-    kept = CACHE / "evaluate" / digest([*depends_on, *([facts["plan"]["strategy"]] if decides else [])])
-    if not kept.is_dir():
-        model = unet.load(weights, facts["mean"], facts["std"]).to(device)
-        counts, masks = judge(model, strategy, prepared, settings, device)
-        with whole(kept) as part:
-            write_counts(part / "counts", counts)
-            np.savez_compressed(part / "predictions.npz", masks=masks)
-    return kept
+def evaluate_model(
+    cells: list[Judgeable], split: JudgedSplit, settings: dict[str, Any], device: torch.device
+) -> Iterator[Evaluation]:
+    """The evaluations of cells that judge the same weights, which are loaded if one of them is not kept."""
+    directory, facts = MODELS / cells[0].weights / "model", cells[0].facts
+    files = {file.name: file_digest(file) for file in directory.iterdir() if file.suffix in (".json", ".safetensors")}
+    basis = [files, facts["data_digest"], facts["mean"], facts["std"], settings, device.type]
+    basis += scoring_basis(split.prepared, split.size)
+    judge = None
+    for each in cells:
+        decision = [each.facts["plan"]["strategy"]] if "decisions" in each.strategy.aspects else []
+        kept = CACHE / "evaluate" / digest([*basis, *decision])
+        if new := not kept.is_dir():
+            if judge is None:
+                model = unet.load(directory, facts["mean"], facts["std"]).to(device)
+                judge = Judge(model, split, settings, device)
+            keep(judge, each.strategy, kept)
+        yield Evaluation(each.cell, kept, new)
+
+
+def keep(judge: Judge, strategy: Strategy, directory: Path) -> None:
+    """Judge a model and write what came of it into a new directory."""
+    counts, masks = judge(strategy)
+    with whole(directory) as part:
+        write_counts(part / "counts", counts)
+        np.savez_compressed(part / "predictions.npz", masks=masks)
 
 
 if __name__ == "__main__":

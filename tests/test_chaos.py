@@ -37,7 +37,7 @@ def prepared(tmp_path_factory) -> Miniature:
     """Twelve cells, of which none is trained; each takes a few seconds."""
     made = Miniature.create(tmp_path_factory.mktemp("chaos") / "work")
     losses = {"cross_entropy": {}, "dice": {}, "focal": {}}
-    made.edit_params(axes__loss=losses, axes__seed=[0, 1], fit__iterations=200, fit__validations=4)
+    made.edit_params(axes__loss=losses, axes__seed=[0, 1], fit__iterations=100, fit__validations=4)
     made.dvc("repro", "prepare")
     return made
 
@@ -116,7 +116,7 @@ def disturb(driver: Driver, chance: random.Random) -> list[str]:
     """Kill ten times while it runs; what was killed."""
     killed = []
     while len(killed) < KILLS:
-        time.sleep(chance.uniform(1, 6))
+        time.sleep(chance.uniform(1, 5))
         if driver.process.poll() is not None:
             if driver.process.returncode == 0:
                 break  # nothing is left that could be killed

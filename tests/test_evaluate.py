@@ -1,16 +1,18 @@
 """The test split is judged by saved models, under the decision that a strategy fits on the validation split."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import confusion_matrix, jaccard_score, log_loss
 
-from pipeline.evaluate import obstacle
+from pipeline.evaluate import Obstacle, judgeable
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import write_json
 from tests.direct_prediction import logits_and_truth
@@ -147,6 +149,35 @@ def test_an_edit_of_a_decision_trains_nothing_but_judges_again(deciding, tmp_pat
     assert {"report", "publish"} <= workspace.status()
 
 
+def add_cell(workspace: Miniature) -> str:
+    """A cell of another seed, as if it had just been trained: other weights under a new name."""
+    name = CELL("none").removesuffix("0") + "7"
+    new = workspace.root / "models" / name
+    shutil.copytree(workspace.root / "models" / CELL("none"), new)
+    facts = json.loads((new / "cell.json").read_text())
+    write_json(new / "cell.json", facts | {"cell": facts["cell"] | {"seed": 7}})
+    weights = load_file(new / "model" / "model.safetensors")
+    weights["segmentation_head.0.bias"] += np.array([0.0, 9.0, 0.0, 0.0, 0.0], np.float32)
+    save_file(weights, new / "model" / "model.safetensors")
+    return name
+
+
+def test_after_one_new_cell_exactly_that_cell_is_predicted(workspace):
+    """What was kept of the others is neither made again nor lost."""
+    before, old = kept(workspace), sorted((workspace.root / PREDICTIONS).iterdir())
+    name = add_cell(workspace)
+    assert f"{len(old) + 1} cells, 1 of them predicted now." in workspace.run("pipeline.evaluate").stdout
+    after = kept(workspace)
+    assert before.items() < after.items()
+    (new,) = after.keys() - before.keys()
+    assert new.read_bytes() == (workspace.root / PREDICTIONS / f"{name}.npz").read_bytes()
+    assert sorted((workspace.root / PREDICTIONS).iterdir()) == sorted(
+        [*old, workspace.root / PREDICTIONS / f"{name}.npz"]
+    )
+    assert f"{len(old) + 1} cells, 0 of them predicted now." in workspace.run("pipeline.evaluate").stdout
+    assert kept(workspace) == after
+
+
 def test_weights_that_are_not_there_are_named_and_the_others_judged(deciding, tmp_path):
     workspace = deciding.copy(tmp_path / "work")
     (workspace.root / "models" / CELL("none")).rename(workspace.root / "moved")
@@ -180,14 +211,17 @@ def test_reused_weights_are_judged_if_they_themselves_would_be(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     if source:
         write_json(tmp_path / "models" / "d-m-l-none-0" / "cell.json", facts_of("none", **source))
-    expected = f"judges the weights of d-m-l-none-0, {reason}" if reason else ""
-    assert obstacle(facts_of("class_thresholds", **REUSED), {"d": "new"}) == expected
+    facts = facts_of("class_thresholds", **REUSED)
+    if not reason:
+        assert judgeable(facts, {"d": "new"}).weights == "d-m-l-none-0"
+        return
+    with pytest.raises(Obstacle, match=f"^judges the weights of d-m-l-none-0, {reason}$"):
+        judgeable(facts, {"d": "new"})
 
 
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        (facts_of("none", status="finished"), ""),
         (facts_of("none", status="diverged", diverged_at=3), "diverged at iteration 3"),
         (facts_of("none", status="finished", data_digest="old"), "rests on data that is no longer prepared"),
         (
@@ -198,10 +232,16 @@ def test_reused_weights_are_judged_if_they_themselves_would_be(tmp_path, monkeyp
 )
 def test_a_cell_that_cannot_be_judged_says_why(facts, reason):
     """Cells that params.yaml no longer names may lie in models/ for years; they must not stop the others."""
-    found = obstacle(facts, {"d": "new"})
-    assert found.startswith(reason)
-    assert bool(found) == bool(reason)
+    with pytest.raises(Obstacle, match="^" + re.escape(reason)):
+        judgeable(facts, {"d": "new"})
 
 
 def test_a_dataset_that_is_no_longer_prepared_leaves_its_cells_out():
-    assert obstacle(facts_of("none", status="finished"), {}) == "rests on data that is no longer prepared"
+    with pytest.raises(Obstacle, match=r"^rests on data that is no longer prepared$"):
+        judgeable(facts_of("none", status="finished"), {})
+
+
+def test_a_finished_cell_is_judged_by_its_own_weights_and_strategy():
+    found = judgeable(facts_of("none", status="finished"), {"d": "new"})
+    assert (found.cell.name, found.weights) == ("d-m-l-none-0", "d-m-l-none-0")
+    assert type(found.strategy).__name__ == "NoStrategy"

@@ -4,20 +4,32 @@ import json
 import shutil
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.measure.metrics.table import METRICS
-from tests.exported_runs import runs
+from tests.exported_runs import exported, runs
 from tests.miniature import Miniature
 
 pytestmark = pytest.mark.xdist_group("miniature b")
 
 CELL = "digits-unet_tiny-dice-none-0"
+CLASSES = ["background", *(f"digit {digit}" for digit in (0, 1, 2, 4))]
+Runs = list[dict[str, Any]]
 
 
-def without_ids(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_ids(found: Runs) -> Runs:
     return [{key: value for key, value in run.items() if key != "id"} for run in found]
+
+
+def of_kind(found: Runs, kind: str, state: str = "current") -> Runs:
+    return [run for run in found if (run["tags"]["kind"], run["tags"]["state"]) == (kind, state)]
+
+
+def of_cell(found: Runs, cell: str) -> dict[str, Any]:
+    (run,) = [run for run in found if run["cell"] == cell]
+    return run
 
 
 def publish(workspace: Miniature) -> None:
@@ -30,31 +42,47 @@ def report_and_publish(workspace: Miniature) -> None:
 
 
 @pytest.fixture(scope="module")
-def published(finished) -> list[dict[str, Any]]:
-    return runs(finished)
+def shown(finished) -> dict[str, Any]:
+    return exported(finished)
 
 
-def test_there_is_a_run_per_cell_and_a_summary_per_experiment(published):
+@pytest.fixture(scope="module")
+def published(shown) -> Runs:
+    return shown["runs"]
+
+
+def test_there_is_a_run_per_cell_and_per_experiment_and_one_with_the_report(published):
     kinds = [run["tags"]["kind"] for run in published]
-    assert (kinds.count("cell"), kinds.count("summary")) == (4, 4)
+    assert [kinds.count(kind) for kind in ("cell", "summary", "report")] == [4, 4, 1]
+    assert len(kinds) == 9
     assert {run["experiment"] for run in published} == {"digits"}
 
 
+def test_cells_lie_below_their_experiment(published):
+    """One level deep, since MLflow shows no more."""
+    assert {(run["name"], run["parent"]) for run in of_kind(published, "cell")} == {
+        (f"{loss} · {strategy} · seed 0 · unet_tiny", f"{loss} · {strategy} · all seeds · unet_tiny")
+        for loss in ("cross_entropy", "dice")
+        for strategy in ("none", "class_weights")
+    }
+    assert {run["parent"] for run in of_kind(published, "summary") + of_kind(published, "report")} == {None}
+
+
 def test_the_run_of_a_cell_tells_all_about_it(published, finished):
-    (run,) = [run for run in published if run["name"] == CELL]
+    run = of_cell(published, CELL)
     facts = json.loads((finished.root / "models" / CELL / "cell.json").read_text())
     expected_tags = {
         "loss": "dice",
         "strategy": "none",
         "seed": "0",
         "dvc.stage": f"train@{CELL}",
+        "dvc.path": f"models/{CELL}",
         "fingerprint": facts["fingerprint"],
         "data.digest": facts["data_digest"],
         "state": "current",
         "status": "finished",
     }
     assert expected_tags.items() <= run["tags"].items()
-    assert "git.commit" in run["tags"]
     assert {
         "loss": "dice",
         "loss.denominator": "plain",
@@ -62,139 +90,276 @@ def test_the_run_of_a_cell_tells_all_about_it(published, finished):
         "model.encoder": "tu-resnet10t",
     }.items() <= run["params"].items()
     assert run["datasets"] == [["digits", facts["data_digest"]]]
-    assert {"learning_curve.png", "predictions.png", "cell.json", "model/model.safetensors"} <= set(run["files"])
     assert run["status"] == "FINISHED"
 
 
-def test_metrics_are_those_of_the_files_each_step_once(published, finished):
-    (run,) = [run for run in published if run["name"] == CELL]
+def test_the_weights_stay_where_they_are(published):
+    """And the pictures are those of the image grid: the picture itself, and a small one."""
+    picture = "images/predictions+step+0+timestamp+"
+    for run in of_kind(published, "cell"):
+        plain = [file for file in run["files"] if not file.startswith(picture)]
+        assert plain == ["cell.json", "history.csv", "provenance.json"]
+        assert [file.rpartition("*")[2] for file in run["files"] if file.startswith(picture)] == [
+            "+compressed.webp",
+            ".png",
+        ]
+
+
+def test_metrics_are_those_of_the_files_each_once(published, finished):
+    """At step 0 what was measured once, of which MLflow then draws bars."""
+    run = of_cell(published, CELL)
     cells = pd.read_csv(finished.root / "results" / "cells.csv").set_index(["loss", "strategy"])
     for name, value in cells.loc[("dice", "none"), list(METRICS)].dropna().items():
         block = "cost" if METRICS[name].family == "cost" else "test"
-        assert [value for _, value, _ in run["history"][f"{block}/{name}"]] == [value]
-    assert [step for step, *_ in run["history"]["train/loss"]] == [2], "shown live and published, and yet once"
-    assert [step for step, *_ in run["history"]["val/miou"]] == [2]
-    assert "val/iou/background" in run["history"]
+        assert [point[:2] for point in run["history"][f"{block}/{name}"]] == [[0, value]]
+    for key in ("train/loss", "train/lr", "val/miou", "val/iou/background"):
+        assert [step for step, *_ in run["history"][key]] == [2]
+
+
+def test_the_iou_of_each_class_is_that_of_the_report(published, finished):
+    """With one seed that of the cell is that of its experiment."""
+    table = pd.read_csv(finished.root / "results" / "tables" / "per_class.csv")
+    expected = table[(table["loss"] == "dice") & (table["strategy"] == "none")].set_index("class_name")["iou"]
+    for run in (
+        of_cell(published, CELL),
+        next(run for run in published if run["name"].startswith("dice · none · all")),
+    ):
+        found = {key.removeprefix("test/iou/"): value for key, [[_, value, _]] in classes_of(run).items()}
+        assert found == pytest.approx(expected.dropna().to_dict(), abs=1e-6)
+        assert sorted(found) == sorted(CLASSES)
+
+
+def classes_of(run: dict[str, Any]) -> dict[str, Any]:
+    return {key: points for key, points in run["history"].items() if key.startswith("test/iou/")}
+
+
+def test_the_run_of_an_experiment_says_what_the_leaderboard_says(published, finished):
+    board, differences = (
+        pd.read_csv(finished.root / "results" / name).set_index(["loss", "strategy"])
+        for name in ("leaderboard.csv", "tables/differences.csv")
+    )
+    for run in of_kind(published, "summary"):
+        names = run["tags"]["loss"], run["tags"]["strategy"]
+        values = {key: points[0][1] for key, points in run["history"].items()}
+        assert values["test/miou"] == board.loc[names, "miou"]
+        assert values["cost/seconds"] == board.loc[names, "seconds"]
+        assert values["rank/rank"] == board.index.get_loc(names) + 1
+        if names == ("cross_entropy", "none"):
+            assert run["tags"]["verdict"] == "control"
+            assert "control/difference" not in values
+        else:
+            assert run["tags"]["verdict"] == differences.loc[names, "verdict"]
+            assert values["control/difference"] == differences.loc[names, "mean"]
+
+
+def test_the_models_are_the_leaderboard(shown, finished):
+    """An entry for each experiment, measured on the dataset, with the place of its weights; the newest, which MLflow
+    shows first, is the best."""
+    digest = json.loads((finished.root / "data" / "prepared" / "digits" / "meta.json").read_text())["digest"]
+    board = pd.read_csv(finished.root / "results" / "leaderboard.csv")
+    registered, *entries = shown["models"]
+    assert registered["name"] == "digits"
+    assert [entry["name"] for entry in entries] == [
+        f"{row.loss} · {row.strategy} · unet_tiny" for row in board.itertuples()
+    ]
+    assert [entry["metrics"]["test/miou"] for entry in entries] == [
+        [value, "digits", digest] for value in board["miou"]
+    ]
+    for entry, row in zip(entries, board.itertuples(), strict=True):
+        assert entry["run"] == entry["name"].replace(" · unet_tiny", " · all seeds · unet_tiny")
+        assert entry["tags"]["dvc.path"] == f"models/digits-unet_tiny-{row.loss}-{row.strategy}-0"
+        assert entry["params"]["n"] == "1"
+
+
+def test_the_best_cell_is_registered_and_loads_without_this_project(shown, finished, tmp_path):
+    """Best by the test split is the experiment; with one seed its cell is the only one. The same logits come out of the
+    weights themselves."""
+    board = pd.read_csv(finished.root / "results" / "leaderboard.csv")
+    best = board.loc[board["miou"].idxmax()]
+    (version,) = shown["versions"]
+    assert (version["name"], version["version"], version["aliases"]) == ("digits", "1", ["best"])
+    assert version["run"] == f"{best['loss']} · {best['strategy']} · seed 0 · unet_tiny"
+    cell = finished.root / "models" / f"digits-unet_tiny-{best['loss']}-{best['strategy']}-0"
+    (tmp_path / "load.py").write_text(
+        "import mlflow, numpy as np, torch\n"
+        f"mlflow.set_tracking_uri('sqlite:///{finished.root}/mlflow.db')\n"
+        "model = mlflow.pytorch.load_model('models:/digits@best')\n"
+        f"images = np.load('{finished.root}/data/prepared/digits/test_images.npy')[:5].transpose(0, 3, 1, 2).copy()\n"
+        "np.save('logits.npy', model(torch.from_numpy(images)).detach().numpy())\n"
+    )
+    Miniature(tmp_path).run("load")
+    facts = json.loads((cell / "cell.json").read_text())
+    images = np.load(finished.root / "data" / "prepared" / "digits" / "test_images.npy")[:5]
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), logits_of(cell, facts, images), atol=1e-4)
+
+
+def logits_of(cell, facts: dict[str, Any], images: np.ndarray) -> np.ndarray:
+    """By segmentation_models_pytorch alone; 32 pixels need no padding."""
+    import segmentation_models_pytorch as smp
+    import torch
+
+    normalised = (images / 255 - np.array(facts["mean"])) / np.array(facts["std"])
+    with torch.inference_mode():
+        return (
+            smp.from_pretrained(cell / "model").eval()(torch.tensor(normalised.transpose(0, 3, 1, 2)).float()).numpy()
+        )
+
+
+def test_the_experiment_has_a_note_a_primary_metric_and_views(shown):
+    """A view is JSON in JSON, as MLflow's page writes it."""
+    tags = shown["tags"]["digits"]
+    assert tags["mlflow.experiment.primaryMetric.name"] == "test/miou"
+    assert tags["mlflow.experiment.primaryMetric.greaterIsBetter"] == "True"
+    assert "judged by `test/miou`" in tags["mlflow.note.content"]
+    views = {key: json.loads(value) for key, value in tags.items() if key.startswith("mlflow.sharedViewState.")}
+    assert [view["name"] for view in views.values()].count("Leaderboard") == 1
+    for view in views.values():
+        state = json.loads(view["state"])
+        assert set(state["selectedColumns"]) < set(state["columnOrder"])
+        sections = {each["uuid"] for each in state["compareRunSections"]}
+        assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
 
 
 @pytest.fixture(scope="module")
-def decided(deciding) -> list[dict[str, Any]]:
+def decided(deciding) -> Runs:
     return runs(deciding)
 
 
 def test_a_cell_that_reuses_weights_has_a_run_of_its_own(decided, deciding):
     """Without a curve, a device or a model, but with its own scores, what was fitted, and the cost of its weights."""
     cell = "digits-unet_tiny-cross_entropy-class_thresholds-0"
-    (run,) = [run for run in decided if run["name"] == cell]
+    run = of_cell(decided, cell)
     assert run["status"] == "FINISHED"
     source = cell.replace("class_thresholds", "none")
-    assert {"status": "reused", "weights_of": source, "state": "current"}.items() <= run["tags"].items()
+    assert {
+        "status": "reused",
+        "weights_of": source,
+        "dvc.path": f"models/{source}",
+        "state": "current",
+    }.items() <= run["tags"].items()
     assert {"strategy": "class_thresholds", "strategy.widest": "20.0", "fit.lr": "0.001"}.items() <= run[
         "params"
     ].items()
     assert not {"strategy.weights_of", "device", "threads"} & run["params"].keys()
     found = json.loads((deciding.root / "results" / "counts" / cell / "evaluation.json").read_text())["decision"]
     points = {key: [(step, value) for step, value, _ in points] for key, points in run["history"].items()}
-    classes = ["background", *(f"digit {digit}" for digit in (0, 1, 2, 4))]
-    for name, offset in zip(classes, found["offsets"], strict=True):
-        assert points[f"decision/offset/{name}"] == [(2, offset)]
-    assert points["decision/val_miou_before"] == [(2, found["val_miou_before"])]
-    assert points["val/miou"] == points["decision/val_miou"] == [(2, found["val_miou"])]
+    for name, offset in zip(CLASSES, found["offsets"], strict=True):
+        assert points[f"decision/offset/{name}"] == [(0, offset)]
+    assert points["decision/val_miou_before"] == [(0, found["val_miou_before"])]
+    assert points["decision/val_miou"] == [(0, found["val_miou"])]
+    assert points["val/miou"] == [(2, found["val_miou"])]
     trained = json.loads((deciding.root / "models" / source / "provenance.json").read_text())
-    assert points["cost/seconds"] == [(2, pytest.approx(trained["seconds"], abs=1e-6))]
+    assert points["cost/seconds"] == [(0, pytest.approx(trained["seconds"], abs=1e-6))]
     assert "train/loss" not in points
     rows = {tuple(row.split(",")[2:4]): row for row in (deciding.root / "results" / "cells.csv").read_text().split()}
     assert str(points["test/miou"][0][1]) in rows["cross_entropy", "class_thresholds"].split(",")
-    assert {"cell.json", "predictions.png"} <= set(run["files"])
-    assert not [file for file in run["files"] if file.startswith(("model/", "learning_curve"))]
 
 
 def test_a_decision_on_own_weights_stands_beside_the_curve(decided):
     """The point of the curve is that of the training, which decided for the largest logit."""
-    (run,) = [run for run in decided if run["name"] == "digits-unet_tiny-cross_entropy-both-0"]
+    run = of_cell(decided, "digits-unet_tiny-cross_entropy-both-0")
     (validated,) = run["history"]["val/miou"]
     assert validated[1] == pytest.approx(run["history"]["decision/val_miou_before"][0][1])
     assert run["history"]["decision/val_miou"][0][1] > validated[1]
     assert "weights_of" not in run["tags"]
-    assert {"model/model.safetensors", "learning_curve.png"} <= set(run["files"])
 
 
 def test_a_repeat_of_the_control_has_a_run_of_its_own_kind(decided, deciding):
     (run,) = [run for run in decided if run["tags"]["kind"] == "repeat"]
     cell = "digits-unet_tiny-cross_entropy-none-5"
-    assert (run["name"], run["status"], run["experiment"]) == (cell, "FINISHED", "digits")
+    assert (run["cell"], run["status"], run["experiment"], run["parent"]) == (cell, "FINISHED", "digits", None)
     assert {"dvc.stage": f"repeat@{cell}", "seed": "5", "state": "current", "strategy": "none"}.items() <= run[
         "tags"
     ].items()
     noise = pd.read_csv(deciding.root / "results" / "tables" / "noise_floor.csv")
     assert run["history"]["test/miou"][0][1] == noise["score"].item()
-    assert {"model/model.safetensors", "learning_curve.png", "predictions.png"} <= set(run["files"])
-    control = [each for each in decided if each["tags"]["kind"] == "summary" and each["tags"]["strategy"] == "none"]
-    assert [each["params"]["n"] for each in control if each["tags"]["state"] == "current"] == ["1"], "not its summary"
+    control = [each for each in of_kind(decided, "summary") if each["tags"]["strategy"] == "none"]
+    assert [each["params"]["n"] for each in control] == ["1"], "not its summary"
 
 
-def test_publishing_decisions_again_changes_nothing_until_one_changes(deciding, decided, tmp_path):
+def test_publishing_again_changes_nothing_until_a_file_changes(deciding, tmp_path):
     workspace = deciding.copy(tmp_path / "work")
+    before = exported(workspace)
     publish(workspace)
-    assert runs(workspace) == decided
+    assert exported(workspace) == before
     cell = "digits-unet_tiny-cross_entropy-idle-0"
     file = workspace.root / "results" / "counts" / cell / "evaluation.json"
     found = json.loads(file.read_text())
     changed = found["decision"] | {"offsets": [1.0, 2.0, 3.0, 4.0, 5.0]}
     file.write_text(json.dumps(found | {"decision": changed}))
     workspace.run("pipeline.publish")
-    (run,) = [run for run in runs(workspace) if run["name"] == cell]
-    assert [value for _, value, _ in run["history"]["decision/offset/digit 4"]] == [5.0]
+    after = runs(workspace)
+    assert [value for _, value, _ in of_cell(after, cell)["history"]["decision/offset/digit 4"]] == [5.0]
+    assert {run["id"] for run in before["runs"]} ^ {run["id"] for run in after} == {
+        of_cell(each, cell)["id"] for each in (before["runs"], after)
+    }
 
 
-def test_publishing_again_changes_nothing(workspace):
-    before = runs(workspace)
-    publish(workspace)
-    assert runs(workspace) == before
-
-
-def test_a_deleted_store_comes_back_the_same(workspace, published):
+def test_a_deleted_store_comes_back_the_same(workspace, shown):
     (workspace.root / "mlflow.db").unlink()
     shutil.rmtree(workspace.root / "mlartifacts")
+    publish(workspace)
+    again = exported(workspace)
+    assert without_ids(again["runs"]) == without_ids(shown["runs"])
+    assert [model["name"] for model in again["models"]] == [model["name"] for model in shown["models"]]
+    assert again["tags"] == shown["tags"]
+
+
+def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, published):
+    """As where the server died in between: its journal lacks no point, but MLflow does."""
+    done = of_cell(published, CELL)
+    (workspace.root / "journal.json").write_text(json.dumps(done["history"]["val/miou"][0]))
+    (workspace.root / "write.py").write_text(
+        "import json; from pipeline.plumbing.journal import Journal\n"
+        f"facts = json.load(open('models/{CELL}/cell.json'))\n"
+        "step, value, at = json.load(open('journal.json'))\n"
+        f"Journal('{CELL}', facts).point({{'val/miou': value}}, step, at / 1000)\n"
+    )
+    workspace.run("write")
+    workspace.run("pipeline.live", CELL)
+    live = of_cell(runs(workspace), CELL)
+    assert (live["tags"]["state"], list(live["history"])) == ("live", ["val/miou"])
+    assert live["id"] != done["id"], "the run that showed the same files was begun anew"
+    publish(workspace)
+    found = of_cell(runs(workspace), CELL)
+    assert found["id"] == live["id"]
+    for key in ("history", "params", "tags", "files", "parent", "status", "end"):
+        assert found[key] == done[key]
+
+
+def test_a_publication_that_was_killed_is_done_again(workspace, published):
+    """By an error in the middle of the second cell; a half-shown run has no digest of its content."""
+    (workspace.root / "mlflow.db").unlink()
+    (workspace.root / "broken.py").write_text(
+        "import os\nfrom pipeline import publish\nfrom pipeline.plumbing.tracking import Store\n"
+        "publish.AT_ONCE, finish = 1, Store.finish\n"
+        "def once(store, run, *rest):\n"
+        "    if run.info.run_name == 'dice · none · seed 0 · unet_tiny': os._exit(9)\n"
+        "    finish(store, run, *rest)\n"
+        "Store.finish = once\npublish.main()\n"
+    )
+    assert workspace.run("broken", check=False, BENCHMARK_WARM="").returncode == 9
+    assert "content" not in of_cell_half(runs(workspace))["tags"]
     publish(workspace)
     assert without_ids(runs(workspace)) == without_ids(published)
 
 
-def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, published):
-    """A live run without the points that a dying server lost, as `LiveRun` leaves it."""
-    (workspace.root / "mlflow.db").unlink()
-    (done,) = [run for run in published if run["name"] == CELL]
-    (workspace.root / "live.json").write_text(json.dumps(done["history"]["val/miou"][0]))
-    (workspace.root / "live.py").write_text(
-        "import json; from pipeline.plumbing.tracking import LiveRun\n"
-        f"facts = json.load(open('models/{CELL}/cell.json'))\n"
-        f"started = json.load(open('models/{CELL}/provenance.json'))['started']\n"
-        "point = json.load(open('live.json'))\n"
-        "with LiveRun(facts, started) as live: live.log({'val/miou': point[1]}, point[0], point[2] / 1000)\n"
-    )
-    workspace.run("live")
-    (live,) = runs(workspace)
-    assert (live["tags"]["state"], list(live["history"])) == ("live", ["val/miou"])
-    publish(workspace)
-    found = runs(workspace)
-    assert live["id"] in [run["id"] for run in found]
-    assert without_ids(found) == without_ids(published)
+def of_cell_half(found: Runs) -> dict[str, Any]:
+    return of_cell([run for run in found if run["cell"]], CELL)
 
 
-def test_without_a_gallery_there_are_no_pictures_of_predictions(workspace):
-    workspace.edit_params(report__gallery=0)
+def test_what_params_no_longer_name_is_marked_and_no_longer_among_the_models(workspace):
+    workspace.edit_params(axes__loss__dice=None, report__gallery=0)
     report_and_publish(workspace)
-    (run,) = [run for run in runs(workspace) if run["name"] == CELL]
-    assert "predictions.png" not in run["files"]
-    assert "learning_curve.png" in run["files"]
-
-
-def test_runs_of_cells_that_params_no_longer_name_are_marked(workspace):
-    workspace.edit_params(axes__loss__dice=None)
-    report_and_publish(workspace)
-    states = {(run["tags"]["kind"], run["tags"]["loss"]): run["tags"]["state"] for run in runs(workspace)}
+    found = exported(workspace)
+    states = {(run["tags"]["kind"], run["tags"].get("loss")): run["tags"]["state"] for run in found["runs"]}
     assert states["cell", "dice"] == states["summary", "dice"] == "superseded"
     assert states["cell", "cross_entropy"] == "current"
+    assert {model["name"].split()[0] for model in found["models"]} <= {"cross_entropy", "digits"}
+    pictured = [
+        run["cell"] for run in of_kind(found["runs"], "cell") if any("images/" in file for file in run["files"])
+    ]
+    assert pictured == [], "without a gallery there are no pictures"
 
 
 def test_a_store_that_cannot_be_used_is_one_sentence_and_loses_nothing(workspace):

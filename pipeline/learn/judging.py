@@ -17,25 +17,44 @@ from pipeline.measure.counts.calibration import count_probabilities
 from pipeline.measure.counts.region import COUNTS, count
 from pipeline.measure.counts.shapes import count_shapes
 from pipeline.measure.counts.store import Counts
-from pipeline.plumbing.prepared import read_test_masks, read_test_spacing
+from pipeline.plumbing.prepared import Size, read_test_masks, read_test_spacing
 from pipeline.strategies.base import ClassStatistics, Strategy
 
 
-def judge(
-    model: nn.Module, strategy: Strategy, prepared: Path, settings: dict[str, Any], device: torch.device
-) -> tuple[Counts, np.ndarray]:
-    """The counts of a model on the test split, and its predicted masks at the prepared size, `n h w` uint8.
+class JudgedSplit:
+    """The test split of a dataset as it is judged at one size: opened once, for all models."""
 
-    Decision and temperature are fitted on the validation split. `settings` is the block `eval`.
-    """
-    validation = ValidationScore(model, prepared, settings["batch_size"], device)
-    decides = "decisions" in strategy.aspects
-    decision = decide(strategy, ClassStatistics.read(prepared), validation) if decides else None
-    offsets = as_tensor(np.array(decision["offsets"]) if decision else np.zeros(len(validation.logits)), device)
-    temperature = fit_temperature(validation.logits + offsets.unsqueeze(1), validation.truth)
-    counts, masks = count_split(model, offsets, temperature, prepared, settings, device)
-    evaluation = {"temperature": temperature, "size": settings["size"], "tolerance": settings["tolerance"]}
-    return counts._replace(evaluation=evaluation | ({"decision": decision} if decision else {})), masks
+    def __init__(self, prepared: Path, size: Size) -> None:
+        self.prepared, self.size = prepared, size
+        self.images, _ = open_split(prepared, "test")
+        self.truths = read_test_masks(prepared, size)
+        self.spacing = read_test_spacing(prepared, size)
+        self.true_skeletons: dict[int, np.ndarray] = {}
+        """Of the true masks, found with the first model and kept for the others."""
+
+
+class Judge:
+    """Judges one model under the decisions of one strategy after another; its validation split is predicted once."""
+
+    def __init__(self, model: nn.Module, split: JudgedSplit, settings: dict[str, Any], device: torch.device) -> None:
+        """`settings` is the block `eval`."""
+        self.model, self.split, self.settings, self.device = model, split, settings, device
+        self.validation = ValidationScore(model, split.prepared, settings["batch_size"], device)
+
+    def __call__(self, strategy: Strategy) -> tuple[Counts, np.ndarray]:
+        """The counts of the model on the test split, and its predicted masks at the prepared size, `n h w` uint8.
+
+        Decision and temperature are fitted on the validation split.
+        """
+        validation, settings = self.validation, self.settings
+        decides = "decisions" in strategy.aspects
+        decision = decide(strategy, ClassStatistics.read(self.split.prepared), validation) if decides else None
+        offsets = np.array(decision["offsets"]) if decision else np.zeros(len(validation.logits))
+        offsets = as_tensor(offsets, self.device)
+        temperature = fit_temperature(validation.logits + offsets.unsqueeze(1), validation.truth)
+        counts, masks = count_split(self.model, offsets, temperature, self.split, settings, self.device)
+        evaluation = {"temperature": temperature, "size": self.split.size, "tolerance": settings["tolerance"]}
+        return counts._replace(evaluation=evaluation | ({"decision": decision} if decision else {})), masks
 
 
 def decide(strategy: Strategy, statistics: ClassStatistics, validation: ValidationScore) -> dict[str, Any]:
@@ -49,15 +68,14 @@ def count_split(
     model: nn.Module,
     offsets: Tensor,
     temperature: float,
-    prepared: Path,
+    split: JudgedSplit,
     settings: dict[str, Any],
     device: torch.device,
 ) -> tuple[Counts, np.ndarray]:
     """Counts of the whole test split under `offsets` (`c`), and the predicted masks at the prepared size."""
-    images, _ = open_split(prepared, "test")
-    truths = read_test_masks(prepared, settings["size"])
+    truths = split.truths
     region, sums, bins, predicted, masks = [], [], [], [], []
-    for where, logits in predict_logits(model, images, settings["batch_size"], device):
+    for where, logits in predict_logits(model, split.images, settings["batch_size"], device):
         decided = logits.float() + offsets.view(-1, 1, 1)
         masks.append(decided.argmax(dim=1).to(torch.uint8).cpu().numpy())
         for several, truth in _scored(decided, [truths[at] for at in range(where.start, where.stop)], device):
@@ -67,9 +85,7 @@ def count_split(
             raw, scaled = (count_probabilities(several / scale, truth, len(offsets)) for scale in (1.0, temperature))
             sums.append(raw[0] | {f"{name}_scaled": scaled[0][name] for name in ("nll", "brier")})
             bins.append(np.stack([raw[1], scaled[1]]))
-    shapes = count_shapes(
-        predicted, truths, len(offsets), read_test_spacing(prepared, settings["size"]), settings["tolerance"]
-    )
+    shapes = count_shapes(predicted, truths, len(offsets), split.spacing, settings["tolerance"], split.true_skeletons)
     counts = Counts(
         classes=dict(zip(COUNTS, np.moveaxis(np.concatenate(region), -1, 0), strict=True)) | shapes,
         images={name: np.concatenate([each[name] for each in sums]) for name in sums[0]},

@@ -28,8 +28,11 @@ def predict(
 def predict_logits(
     model: nn.Module, images: np.ndarray, batch_size: int, device: torch.device
 ) -> Iterator[tuple[slice, Tensor]]:
-    """As `predict`, but yield the logits `b c h w`."""
-    training = model.training
+    """As `predict`, but yield the logits `b c h w`.
+
+    The next batch is under way when one is yielded: a GPU computes while the caller looks at what it gave.
+    """
+    training, before = model.training, None
     model.eval()
     try:
         for start in range(0, len(images), batch_size):
@@ -37,11 +40,16 @@ def predict_logits(
             batch = on_device(images[where], device).permute(0, 3, 1, 2)
             with torch.inference_mode():
                 logits = model(batch)
-            yield where, logits
+            if before:
+                yield before
+            before = where, logits
+        if before:
+            yield before
     finally:
         model.train(training)
 
 
 def on_device(part: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of a part of a memory-mapped array, which is read-only, as a tensor."""
-    return torch.from_numpy(np.array(part)).to(device, non_blocking=True)
+    """A copy of a part of a memory-mapped array, which is read-only, as a tensor; a GPU fetches it in its own time."""
+    copy = torch.from_numpy(np.array(part))
+    return (copy.pin_memory() if device.type == "cuda" else copy).to(device, non_blocking=True)

@@ -10,12 +10,12 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from pipeline.plumbing.files import read_json, write_csv
+from pipeline.plumbing.files import file_digest, read_json, write_csv
 
 IMAGES, MASKS = "test_images.csv", "test_original_masks.zip"
 Size = Literal["prepared", "original"]
@@ -77,9 +77,19 @@ def read_test_spacing(prepared: Path, size: Size) -> list[tuple[float, float]]:
 
 def read_test_masks(prepared: Path, size: Size) -> Sequence[np.ndarray]:
     """The true masks `h w` (uint8) of the test images, read from disk one at a time; originals differ in size."""
-    masks = np.load(prepared / "test_masks.npy", mmap_mode="r")
-    resized = size == "original" and (prepared / MASKS).is_file()
-    return OriginalMasks(masks, prepared / MASKS) if resized else masks
+    masks, archive = np.load(prepared / "test_masks.npy", mmap_mode="r"), _archive(prepared, size)
+    return OriginalMasks(masks, archive) if archive else masks
+
+
+def scoring_basis(prepared: Path, size: Size) -> list[Any]:
+    """What scores at a size depend on, besides the arrays of the dataset: two datasets that differ in it, differ."""
+    archive = _archive(prepared, size)
+    return [read_test_spacing(prepared, size), *([file_digest(archive)] if archive else [])]
+
+
+def _archive(prepared: Path, size: Size) -> Path | None:
+    """The file of original masks, where scoring at this size reads it."""
+    return prepared / MASKS if size == "original" and (prepared / MASKS).is_file() else None
 
 
 class OriginalMasks(Sequence):

@@ -80,6 +80,14 @@ def test_a_prediction_that_is_broken_off_leaves_the_model_in_its_mode(model, ima
     assert model.training
 
 
+def test_the_next_batch_is_under_way_when_one_is_given(model, images):
+    """So that a GPU has work while the caller waits for the one before."""
+    seen = []
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    started = [(len(seen), len(logits)) for _, logits in predict_logits(model, images, 3, CPU)]
+    assert started == [(2, 3), (3, 3), (3, 1)]
+
+
 def test_images_may_be_mapped_and_read_only(model, images, tmp_path):
     """As prepared splits are."""
     np.save(tmp_path / "images.npy", images)

@@ -88,6 +88,24 @@ def test_an_image_covers_as_much_at_both_sizes(folder):
         assert (height * 10, width * 20) == (2.0 * size[0], 0.5 * size[1])
 
 
+def test_what_scoring_rests_on_changes_with_the_spacing(folder):
+    """At both sizes: distances are in its unit."""
+    before = [prepared.scoring_basis(folder, size) for size in ("prepared", "original")]
+    write_json(folder / "about.json", {"spacing": [2.0, 0.6], "unit": "mm"})
+    after = [prepared.scoring_basis(folder, size) for size in ("prepared", "original")]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert after == [prepared.scoring_basis(folder, size) for size in ("prepared", "original")]
+
+
+@pytest.mark.parametrize(("size", "moved"), [("prepared", False), ("original", True)])
+def test_original_masks_matter_where_they_are_read(folder, masks, size, moved):
+    before = prepared.scoring_basis(folder, size)
+    prepared.write_original_masks(folder, {0: prepared.encoded(masks[0]), 2: prepared.encoded(masks[2] * 0)})
+    assert (prepared.scoring_basis(folder, size) != before) is moved
+    (folder / "test_original_masks.zip").unlink()
+    assert (prepared.scoring_basis(folder, size) != before) is moved
+
+
 def test_written_twice_is_equal_byte_for_byte(folder, masks, tmp_path_factory):
     """A stage whose output changes by the clock would make all that follows run again."""
     again = tmp_path_factory.mktemp("again")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from skimage.morphology import skeletonize
 
 from pipeline.measure.counts.objects import count_objects
 from pipeline.measure.counts.shapes import COLUMNS, count_shapes
@@ -32,6 +33,21 @@ def test_columns_of_numbers_are_integers_and_have_a_row_per_image():
     sums = {"distance_predicted", "distance_true", "hd95", "matched_iou", "matched_box_iou"}
     assert {name for name, each in counts.items() if each.dtype == np.float64} == sums
     assert {each.dtype for name, each in counts.items() if name not in sums} == {np.dtype(np.int64)}
+
+
+def test_true_skeletons_are_kept_from_one_prediction_for_the_next():
+    """And change no number."""
+    predicted, truth = zip(*(blobs(seed, size, CLASSES, True) for seed, size in enumerate(SIZES)), strict=True)
+    others = [one.copy()[::-1] for one in predicted]
+    known = {}
+    for masks in (predicted, others):
+        found = count_shapes(masks, truth, CLASSES, SPACINGS, 2.0, known)
+        expected = count_shapes(masks, truth, CLASSES, SPACINGS, 2.0)
+        for name in COLUMNS:
+            np.testing.assert_array_equal(found[name], expected[name])
+    for place, mask in enumerate(truth):
+        by_class = [skeletonize(mask == index) for index in range(CLASSES)]
+        np.testing.assert_array_equal(known[place], np.flatnonzero(np.any(by_class, axis=0)))
 
 
 def test_an_image_without_a_spacing_is_refused():
