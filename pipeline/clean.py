@@ -18,7 +18,7 @@ from pipeline.plumbing.files import CACHE
 from pipeline.plumbing.plan import MODELS
 from pipeline.plumbing.removal import in_words, remove, sizes
 
-KEPT = [CACHE / name for name in ("evaluate", "gradients", "journal", "logs")]
+MADE_ANEW = [CACHE / name for name in ("evaluate", "gradients", "journal", "logs")]
 OF_TOOLS = [Path(name) for name in (".hypothesis", ".pytest_cache", ".ruff_cache")]
 CODE = [Path(name) for name in ("pipeline", "tests")]
 WRITTEN = [Path(name) for name in ("data", "models", "results", CACHE)]
@@ -29,7 +29,7 @@ def main() -> None:
     check_idle()
     found = obstacles()
     cached = [path for path, reason in found.items() if not reason]
-    going = [*cached, *recorded_by(cached), *(path for path in KEPT + OF_TOOLS if path.exists())]
+    going = [*cached, *recorded_by(cached), *(path for path in MADE_ANEW + OF_TOOLS if path.exists())]
     going += [path for path in [*compiled(), *left_behind()] if not set(path.parents) & set(going)]
     print_sizes(going)
     for path in going:

@@ -124,7 +124,7 @@ def evaluate_model(
     judge = None
     for each in cells:
         decision = [each.facts["plan"]["strategy"]] if "decisions" in each.strategy.aspects else []
-        kept = CACHE / "evaluate" / digest([*basis, *decision])
+        kept = CACHE / "evaluate" / f"{each.cell.name}-{digest([*basis, *decision])}"
         if new := not kept.is_dir():
             if judge is None:
                 model = unet.load(directory, facts["mean"], facts["std"]).to(device)

@@ -86,7 +86,7 @@ def main() -> None:
         remove(path)
     if found.stages:  # last, so that what is interrupted is found again
         unlock(found.stages)
-    print("Removed. DVC's cache still holds these outputs; `dvc gc --workspace` removes them there, for good.")
+    print("Removed. DVC's cache still holds what it cached; `dvc gc --workspace` removes that too, for good.")
 
 
 def surplus(named: Named) -> Surplus:
@@ -135,9 +135,7 @@ def describe(found: Surplus) -> None:
     taken = sizes(going)
     for path, size in zip(going, taken, strict=True):
         print(f"{in_words(size):>10}  {path}")
-    print(
-        f"{in_words(sum(taken)):>10}  in all, and {len(found.stages)} stages of dvc.lock: params.yaml names none of it."
-    )
+    print(f"{in_words(sum(taken)):>10}  in all; stages of dvc.lock: {len(found.stages)}. params.yaml names none of it.")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main() -> None:
     cells, failed = train_all(hire, options)
     if failed:
         report_without(failed, len(cells))
-    dvc("repro", "report")
+    dvc("repro", *(["--pull"] if options.pull else []), "report")
     try:
         dvc("repro")
     finally:  # what may have failed is MLflow; the results are there

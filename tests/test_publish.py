@@ -177,7 +177,7 @@ def test_the_best_cell_is_registered_and_loads_without_this_project(shown, finis
     board = pd.read_csv(finished.root / "results" / "leaderboard.csv")
     best = board.loc[board["miou"].idxmax()]
     (version,) = shown["versions"]
-    assert (version["name"], version["version"], version["aliases"]) == ("digits", "1", ["best"])
+    assert (version["name"], int(version["version"]), version["aliases"]) == ("digits", 1, ["best"])
     assert version["run"] == f"{best['loss']} · {best['strategy']} · seed 0 · unet_tiny"
     cell = finished.root / "models" / f"digits-unet_tiny-{best['loss']}-{best['strategy']}-0"
     (tmp_path / "load.py").write_text(

@@ -73,15 +73,14 @@ def test_it_records_what_one_cell_after_another_records(parallel, finished):
 
 def test_what_is_in_the_cache_is_restored_to_the_same_lock(workspace, finished):
     """All searches and cells at once, and none of them trained. Their entries come in the order in which they end."""
-    lock = YAML(typ="safe").load(workspace.root / "dvc.lock")
-    lock["stages"] = {name: entry for name, entry in lock["stages"].items() if not name.startswith(("tune", "train"))}
-    YAML(typ="safe").dump(lock, workspace.root / "dvc.lock")
+    ours, theirs = workspace.root / "dvc.lock", finished.root / "dvc.lock"
+    entries = re.split(r"(?m)^(?=  \S)", theirs.read_text())
+    ours.write_text("".join(each for each in entries if not each.startswith(("  tune", "  train"))))
     for outputs in ("data/tuned", "models"):
         shutil.rmtree(workspace.root / outputs)
     said = workspace.run("pipeline.run", "-j", "3").stdout
     assert said.count("  restored\n") == 2 + 4
-    assert recorded(workspace) == recorded(finished)
-    assert len((workspace.root / "dvc.lock").read_bytes()) == len((finished.root / "dvc.lock").read_bytes())
+    assert sorted(re.split(r"(?m)^(?=  \S)", ours.read_text())) == sorted(entries)
 
 
 def recorded(workspace: Miniature) -> dict[str, Any]:

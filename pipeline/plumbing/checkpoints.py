@@ -3,10 +3,11 @@
 Outside the outputs of the stage, which DVC deletes before it runs the stage again, and under a digest of all that the
 training depends on, so that a state is never taken over for changed parameters, code or data.
 
-A finished training leaves its outputs there too, as hard links, which take no room: if DVC is killed before it has
-recorded them, they are there at once when the stage is run again.
+A finished training leaves its outputs there too, as hard links: if DVC is killed before it has recorded them, they are
+there at once when the stage is run again. `evaluate`, and `pipeline.run` after each cell, remove them.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ def checkpoint_directory(name: str, depends_on: Any) -> Path:
 def keep_finished(directory: Path, outputs: Path) -> None:
     """Keep the outputs of a finished training, and nothing else of it."""
     shutil.rmtree(directory, ignore_errors=True)
-    with whole(directory / FINISHED) as part:
+    with contextlib.suppress(OSError), whole(directory / FINISHED) as part:  # lost, it costs only after a kill
         shutil.copytree(outputs, part, copy_function=_link)
 
 

@@ -64,8 +64,8 @@ def obstacles_of(outputs: list[dict[str, Any]]) -> dict[Path, str]:
     if not outputs:
         return {}
     try:
-        with ASIDE.open("w", encoding="utf-8") as file:
-            _yaml().dump({"outs": outputs}, file)
+        with whole(ASIDE) as part:
+            _yaml().dump({"outs": outputs}, part)
         found = json.loads(_dvc("status", "--json", str(ASIDE)) or "{}")
     finally:
         ASIDE.unlink(missing_ok=True)

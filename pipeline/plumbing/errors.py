@@ -64,7 +64,7 @@ def run_stage(stage: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f"error: {error.filename}: the disk is full. {MAKE_ROOM}", file=sys.stderr)
+        print(f"error: {error.filename or os.getcwd()}: the disk is full. {MAKE_ROOM}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

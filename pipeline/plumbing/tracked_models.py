@@ -77,7 +77,7 @@ def register(
 def unregister(store: Store, version: Any) -> None:
     """Delete a version of a registered model, and its weights."""
     store.client.delete_model_version(version.name, version.version)
-    store.client.delete_logged_model(version.model_id)
+    store.client.delete_logged_model(version.source.removeprefix("models:/"))
 
 
 def _give(store: Store, run: Any, model: Any) -> None:

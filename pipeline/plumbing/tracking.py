@@ -202,8 +202,9 @@ def failures_explained() -> Iterator[None]:
 
 
 def first_line(reason: Exception) -> str:
-    """What an error says, at a length that can be read."""
-    return next(iter(str(reason).splitlines()), type(reason).__name__).rstrip(".")
+    """What an error says, at a length that can be read; SQLAlchemy speaks of itself before it names the reason."""
+    lines = [line for line in str(reason).splitlines() if not line.startswith("(raised as a result of")]
+    return next(iter(lines), type(reason).__name__).rstrip(".")
 
 
 def _milliseconds(seconds: float) -> int:

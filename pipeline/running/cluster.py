@@ -26,6 +26,7 @@ KINDS = {  # modules of dask_jobqueue and the class in each
 OURS = {"kind", "jobs"}
 NOT_FOR_FILES = {"self", "args", "kwargs", "base_class_kwargs", "job_kwargs"}  # of constructors, but no keywords
 NOT_FOR_FILES |= {"asynchronous", "job_cls", "loop", "name", "n_workers", "scheduler", "scheduler_cls"}  # ours to say
+AGAIN = 20.0  # seconds between two looks at how many jobs there are
 MOST_DEATHS = 10  # workers that a cell may lose, to the time limit of their jobs for instance
 
 
@@ -55,7 +56,11 @@ class ClusterFile:
         deaths = {"distributed.scheduler.allowed-failures": MOST_DEATHS}
         with imported("dask").config.set(deaths), self._explained(self.type, **keywords) as cluster:
             cluster.scale(jobs=self.jobs)
+            # Once more and again: a job that has ended, at its time limit for instance, is replaced by that alone.
+            again = imported("tornado.ioloop").PeriodicCallback(lambda: cluster.scale(jobs=self.jobs), 1000 * AGAIN)
+            cluster.loop.add_callback(again.start)
             yield cluster
+            cluster.loop.add_callback(again.stop)
 
     def _check_keywords(self) -> None:
         of_job, of_cluster = _keywords(self.type.job_cls), _keywords(self.type)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -46,14 +46,15 @@ def run_stages(stages: Iterable[str], crew: Crew) -> Matrix:
 
 
 def _result(stage: str, future: Future[Result]) -> Result:
-    """What came of a stage; if something else failed than the stage, the reason is written into its log."""
+    """What came of a stage; its log is here even if it was run in another clone, or if something else failed."""
     try:
         result = future.result()
     except Exception as reason:  # such as a worker that died again and again
         result = Result(1, 0.0, ran=False, diverged=False, log=f"{type(reason).__name__}: {reason}\n")
-        write_text(log_of(stage), result.log)
-    if result.code and not log_of(stage).is_file():  # it was run in another clone
-        write_text(log_of(stage), result.log)
+        log_of(stage).unlink(missing_ok=True)
+    if result.code and not log_of(stage).is_file():
+        with suppress(OSError):  # a full disk, which is the reason then
+            write_text(log_of(stage), result.log)
     return result
 
 

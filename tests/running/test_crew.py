@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 from concurrent.futures import Future
+from pathlib import Path
 
 from pipeline.running.crew import run_stages
 from pipeline.running.stage import Result, log_of
@@ -67,6 +68,18 @@ def test_a_worker_that_is_lost_is_a_failed_stage_with_a_reason(tmp_path, monkeyp
     matrix = run_stages(["train@a"], Crew({"train@a": RuntimeError("it died 10 times")}))
     assert matrix.stages("failed") == ["train@a"]
     assert log_of("train@a").read_text() == "RuntimeError: it died 10 times\n"
+
+
+def test_a_reason_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
+    """On a full disk, for one."""
+
+    def full(path: Path, text: str) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.running.crew.write_text", full)
+    crew = Crew({"train@a": RuntimeError("broken"), "train@b": GOOD})
+    assert run_stages(["train@a", "train@b"], crew).counts() == {"failed": 1, "done": 1}
 
 
 def test_on_a_terminal_there_is_a_table(tmp_path):

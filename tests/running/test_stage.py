@@ -83,6 +83,14 @@ def test_it_tells_that_it_begins_how_a_training_goes_on_and_that_it_is_gone(shel
     assert found.diverged
 
 
+def test_a_broken_line_of_a_journal_harms_nothing(shells):
+    """As a full disk leaves it."""
+    with Path("work.sh").open("a") as work:
+        work.write("mkdir -p .cache/journal; printf 'kind\\n' > .cache/journal/one.jsonl; sleep 1\n")
+    found = run("train@one", shells.place(), pull=False)
+    assert (found.code, found.ran, found.diverged) == (0, True, False)
+
+
 def test_what_is_kept_for_a_kill_goes_once_dvc_has_the_outputs(shells):
     kept = {name: checkpoint_directory(name, "all it depends on") for name in ("one", "broken")}
     for directory in kept.values():

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
 
 from pipeline.plumbing.errors import UserError
+from pipeline.running import cluster
+from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import run_stages
 from pipeline.running.local import cores
-from pipeline.running.workers import connected, dask_crew
+from pipeline.running.workers import cluster_crew, connected, dask_crew
 from tests.running.conftest import wait_until
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -92,6 +95,27 @@ def test_a_killed_worker_costs_no_stage(shells, scheduler):
             assert future.result(timeout=120).code == 0
             assert not dvc_process.is_running()
     assert shells.trainings("slow") == 1
+    for each in shells.processes():  # of work.sh, which unlike a training does not end with DVC
+        each.kill()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dask_jobqueue forgets its processes
+def test_a_job_that_ends_is_replaced(shells, monkeypatch):
+    """As at its time limit. The stage that it ran goes on in the next."""
+    monkeypatch.setattr(cluster, "AGAIN", 0.5)
+    options = "scheduler_options: {dashboard_address: ':0', host: 127.0.0.1}"
+    Path("cluster.yaml").write_text(f"kind: local\njobs: 1\ncores: 1\nmemory: 1GB\n{options}\n")
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}),
+        cluster_crew(ClusterFile(Path("cluster.yaml")), False, {}) as crew,
+    ):
+        future = crew.submit("train@slow")
+        wait_until(lambda: any(each.name() == "sleep" for each in shells.processes()))
+        Path("work.sh").write_text(Path("work.sh").read_text().replace("sleep 100", "sleep 0"))
+        for each in shells.processes():
+            if "distributed" in " ".join(each.cmdline()):
+                each.kill()
+        assert future.result(timeout=120).code == 0
     for each in shells.processes():  # of work.sh, which unlike a training does not end with DVC
         each.kill()
 
