@@ -102,7 +102,7 @@ def test_a_control_that_diverged_leaves_nothing_to_claim(deciding, tmp_path):
     ]
     assert set(table(workspace, "cells").query("strategy != 'both'")["state"]) == {"diverged at iteration 2"}
     assert text_of(workspace, "leaderboard.md").count("seed 0 diverged at iteration 2") == 3
-    status = {run["name"]: run["status"] for run in runs(workspace) if run["tags"]["state"] == "current"}
+    status = {run["cell"]: run["status"] for run in runs(workspace) if run["tags"]["state"] == "current"}
     failed = {
         CELL("cross_entropy", *names) for names in (("none", 0), ("none", 5), ("idle", 0), ("class_thresholds", 0))
     }

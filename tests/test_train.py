@@ -81,7 +81,7 @@ def test_divergence_is_a_result_and_the_matrix_goes_on(workspace):
     rows = [row for row in table.splitlines() if row.startswith("|") and "cross_entropy" in row]
     assert len(rows) == 2
     assert all(f"seed 0 diverged at iteration {facts['diverged_at']}" in row for row in rows)
-    shown = {run["name"]: run for run in runs(workspace) if run["tags"]["state"] == "current"}
+    shown = {run["cell"]: run for run in runs(workspace) if run["tags"]["state"] == "current"}
     for strategy in ("none", "class_thresholds"):
         assert shown[f"digits-unet_tiny-cross_entropy-{strategy}-0"]["status"] == "FAILED"
 

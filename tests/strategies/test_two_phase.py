@@ -83,7 +83,7 @@ def test_second_phase_has_random_numbers_of_its_own(build, prepared):
     mild = {"kind": "oversample", "power": 0.999}
     fit = Fit(**FIT.model_dump() | {"iterations": 6})
     loader, _ = assembled(prepared, phases(build, "oversample", mild, last=0.5), fit=fit)
-    images = loader.dataset.draws.images
+    images = loader.dataset.dataset.draws.images
     assert not (images[:12] == images[12:]).all()
 
 

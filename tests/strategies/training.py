@@ -7,6 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from pipeline.learn.criterion import Criterion
+from pipeline.learn.device import loader_workers
+from pipeline.learn.samples import batches
 from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, assemble
 from pipeline.plumbing import plugins
@@ -21,7 +23,9 @@ def assembled(
 ) -> tuple[DataLoader, Criterion]:
     """`loss` is a kind, or a mapping with `kind` and options."""
     made = plugins.build_unnamed("losses", loss, "loss")
-    return assemble(Task(prepared, {}, UNet(), fit, made, strategy, seed), CPU)
+    samples, criterion = assemble(Task(prepared, {}, UNet(), fit, made, strategy, seed), CPU)
+    workers = loader_workers(CPU, bool(samples.distances_to))
+    return batches(samples, fit.batch_size, workers, CPU), criterion
 
 
 def bytes_of(loader: DataLoader) -> list[list[bytes]]:
