@@ -104,7 +104,7 @@ def test_a_training_is_finite_and_counts_what_the_loss_has_got(variant, prepared
 
 def test_augmentation_survives_the_serialisation_of_the_library(strategy, prepared):
     """To a plain dictionary and back, with equal results: crops, pastes and stronger transforms included."""
-    samples = assembled(prepared, strategy)[0].dataset
+    samples = assembled(prepared, strategy)[0].dataset.dataset
     for augmentation in samples.augmentations:
         for compose in (augmentation.common, augmentation.rare):
             restored = A.from_dict(A.to_dict(compose))
