@@ -40,7 +40,7 @@ def warm_process(environment: dict[str, str]) -> Iterator[dict[str, str]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         address = str(Path(folder, "warm"))
-        command = [sys.executable, "-m", "pipeline.running.warm", address]
+        command = [sys.executable, "-m", "pipeline.running.warm", address, str(os.getpid())]
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         try:
             yield {ADDRESS: address}
@@ -71,7 +71,7 @@ def hand_over(module: str) -> int | None:
 
 def main() -> None:
     """Serve one address until killed."""
-    die_with_parent()
+    die_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainings; who started this one ends it
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(sys.argv[1])
