@@ -40,8 +40,12 @@ def warm_process(environment: dict[str, str]) -> Iterator[dict[str, str]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         address = str(Path(folder, "warm"))
-        command = [sys.executable, "-m", "pipeline.running.warm", address, str(os.getpid())]
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(address)
+            listener.listen(128)  # whoever comes before the libraries are loaded waits
+            given = listener.fileno()
+            command = [sys.executable, "-m", "pipeline.running.warm", str(given), str(os.getpid())]
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[given])
         try:
             yield {ADDRESS: address}
         finally:
@@ -70,12 +74,10 @@ def hand_over(module: str) -> int | None:
 
 
 def main() -> None:
-    """Serve one address until killed."""
+    """Serve an open socket until killed."""
     die_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainings; who started this one ends it
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(sys.argv[1])
-        listener.listen(128)  # whoever comes before the libraries are loaded waits
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
         for module in LOADED:
             importlib.import_module(module)
         serve(listener)
