@@ -7,21 +7,18 @@ superseded. Doing it twice changes nothing, and after `mlflow.db` is deleted it 
 """
 
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.measure.evidence import facts_of, read_meta, source_of
-from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.pools import Pool, find_pools, pooled_cell
-from pipeline.mlflow_view.best import publish_best
-from pipeline.mlflow_view.cells import publish_cell
+from pipeline.mlflow_view.best import best_cell, publish_best
+from pipeline.mlflow_view.cells import CellJob
+from pipeline.mlflow_view.helpers import Helpers
 from pipeline.mlflow_view.keys import plain
-from pipeline.mlflow_view.report import Report, names_of, publish_page
+from pipeline.mlflow_view.report import Report, names_of, page_exhibit
 from pipeline.mlflow_view.showcase import Showcase
-from pipeline.mlflow_view.summaries import publish_summary
-from pipeline.mlflow_view.trials import publish_trials
+from pipeline.mlflow_view.summaries import summary_exhibit
+from pipeline.mlflow_view.trials import trial_exhibits
 from pipeline.mlflow_view.views import experiment_tags
 from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.errors import run_stage
@@ -29,8 +26,6 @@ from pipeline.plumbing.files import read_json
 from pipeline.plumbing.plan import MODELS, read_plan
 from pipeline.plumbing.tracking import Store, failures_explained, tracking_uri
 from pipeline.running.warm import hand_over
-
-AT_ONCE = 4  # cells; while one waits for a disk or a server, the others go on
 
 
 def main() -> None:
@@ -44,7 +39,7 @@ def main() -> None:
             for entry in pool.entries:
                 classes, version = plain(metas[entry]["classes"]), store.mlflow.__version__
                 tags = experiment_tags(entry, plan["primary_metric"], classes, version)
-                publish_dataset(Showcase(store, entry, tags), plan, pool, entry, report)
+                publish_dataset(Showcase.open(store, entry, tags), plan, pool, entry, report)
     print(f"MLflow at {tracking_uri()} shows what results/ says.")
 
 
@@ -55,28 +50,28 @@ def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry:
     that of the first.
     """
     cells, again = (shown_cells(each, pool, entry, report) for each in planned_cells(plan))
-    experiments = by_experiment(cells)
+    experiments, images = by_experiment(cells), report.gallery.get(entry, [])
     rows = [row for row in report.board.to_dict("records") if names_of(row) in experiments and entry == pool.first]
-    parents = {
-        names_of(row): publish_summary(showcase, row, report, experiments[names_of(row)])
-        for row in reversed(rows)  # MLflow shows the last model first: so the best one
-    }
-    images = report.gallery.get(entry, [])
-    publish_cells(
-        [
-            *(
-                (showcase, cell, "cell", parents.get(name[:4]), report.scores[name], images)
-                for cell, name in cells.items()
-            ),
-            *((showcase, cell, "repeat", None, report.scores[name], images) for cell, name in again.items()),
-        ]
-    )
+    winner = best_cell(rows, experiments, plan["primary_metric"])
+    jobs = [CellJob(cell, "cell", None, report.scores[name], images) for cell, name in cells.items()]
+    jobs.sort(key=lambda job: job.cell != winner)  # its run comes first, then it is registered
+    jobs += [CellJob(cell, "repeat", None, report.scores[name], images) for cell, name in again.items()]
+    with Helpers(sum(not showcase.has(job.exhibit()) for job in jobs)) as helpers:
+        parents = {
+            names_of(row): showcase.show(summary_exhibit(row, report, experiments[names_of(row)])).info.run_id
+            for row in reversed(rows)  # MLflow shows the last model first: so the best one
+        }
+        below = [job._replace(parent=parents.get(cells[job.cell][:4])) if job.kind == "cell" else job for job in jobs]
+        helpers.show(
+            showcase,
+            [job.exhibit() for job in below],
+            lambda: publish_best(showcase, pool.name, winner) if winner else None,
+        )
     for search in dict.fromkeys(cell.search for cell in combinations(plan["axes"]) if cell.dataset == entry):
-        publish_trials(showcase, search)
+        for exhibit in trial_exhibits(search):
+            showcase.show(exhibit)
     if rows:
-        publish_page(showcase, max(read_json(MODELS / cell.name / "provenance.json")["ended"] for cell in cells))
-        if winners := best_cells(rows, experiments, plan["primary_metric"]):
-            publish_best(showcase, pool.name, winners)
+        showcase.show(page_exhibit(max(read_json(MODELS / cell.name / "provenance.json")["ended"] for cell in cells)))
     showcase.close()
 
 
@@ -98,26 +93,6 @@ def by_experiment(cells: dict[Cell, tuple[str, ...]]) -> dict[tuple[str, ...], l
     for cell, name in cells.items():
         groups.setdefault(name[:4], []).append(cell)
     return groups
-
-
-def best_cells(rows: list[dict[str, Any]], experiments: dict[tuple[str, ...], list[Cell]], primary: str) -> list[Cell]:
-    """The cells with weights of the experiment with the best primary metric; none if no experiment has one."""
-    sign = 1 if METRICS[primary].higher_is_better else -1
-    ranked = sorted((row for row in rows if row[primary] == row[primary]), key=lambda row: -sign * row[primary])
-    cells = experiments[names_of(ranked[0])] if ranked else []
-    return [cell for cell in cells if source_of(facts_of(cell))["status"] == "finished"]
-
-
-def publish_cells(jobs: list[tuple[Any, ...]]) -> None:
-    """`publish_cell` with the arguments of each job, several at a time."""
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        begun = [threads.submit(publish_cell, *job) for job in jobs]
-        try:
-            for done in tqdm(as_completed(begun), total=len(begun), unit="run", dynamic_ncols=True, disable=None):
-                done.result()
-        except BaseException:  # the first failure, or Ctrl-C: what has not begun must not begin
-            threads.shutdown(cancel_futures=True)
-            raise
 
 
 if __name__ == "__main__":

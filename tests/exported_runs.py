@@ -41,7 +41,7 @@ models = [
     for model in client.search_logged_models(list(places))
 ]
 versions = [
-    {"name": v.name, "version": v.version, "run": names.get(v.run_id), "tags": v.tags, "aliases": v.aliases}
+    {"name": v.name, "version": v.version, "run": names.get(v.run_id), "tags": v.tags, "aliases": list(v.aliases)}
     for v in (client.get_model_version(each.name, each.version) for each in client.search_model_versions())
 ]
 tags = {place.name: place.tags for place in places.values()}

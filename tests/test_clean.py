@@ -132,4 +132,4 @@ def test_make_knows_it():
     if not shutil.which("make"):
         pytest.skip("no make here")
     said = subprocess.run(["make", "--dry-run", "clean"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert said.stdout.splitlines()[-1] == "python -m pipeline.clean"
+    assert "python -m pipeline.clean" in said.stdout.splitlines()

@@ -91,8 +91,8 @@ def test_the_page_has_one_chapter_for_all_folds(validated):
 def test_each_fold_is_an_experiment_and_the_first_has_the_summaries(validated):
     found = runs(validated)
     kinds = {(run["experiment"], run["tags"]["kind"]) for run in found if run["tags"]["state"] == "current"}
-    assert kinds == {*((name, "cell") for name in FOLDS), (FOLDS[0], "summary")}
-    assert len(found) == 8
+    assert kinds == {*((name, "cell") for name in FOLDS), (FOLDS[0], "summary"), (FOLDS[0], "report")}
+    assert len(found) == 9
     board = table(validated, "leaderboard").set_index("loss")
     for run in found:
         if run["tags"]["kind"] == "summary":

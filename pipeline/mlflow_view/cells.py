@@ -1,9 +1,10 @@
 """The runs of cells: params, scores, curves, costs, and a picture of what was predicted."""
 
+import csv
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import pandas as pd
+from pyarrow.parquet import read_table
 
 from pipeline.measure.counts.region import COUNTS as COLUMNS
 from pipeline.measure.counts.region import iou
@@ -13,11 +14,11 @@ from pipeline.mlflow_view.keys import metric_key, plain
 from pipeline.mlflow_view.names import COMMIT, PARENT, cell_name, cell_params, cell_tags
 from pipeline.mlflow_view.picture import picture
 from pipeline.mlflow_view.report import known
-from pipeline.mlflow_view.showcase import Showcase
+from pipeline.mlflow_view.showcase import Exhibit
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import digest, file_digest, read_json
 from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, read_plan
-from pipeline.plumbing.tracking import Point
+from pipeline.plumbing.tracking import Point, Store
 
 FILES = ("cell.json", "history.csv", "provenance.json")  # the weights stay in DVC, under the tag `dvc.path`
 
@@ -44,13 +45,13 @@ class CellFiles(NamedTuple):
         """What was fitted on the validation split, if anything was."""
         return (self.evaluation or {}).get("decision")
 
-    def tags(self, kind: str, parent: Any) -> dict[str, str]:
-        """Of a run of this kind, cell or repeat, below the run `parent`, if there is one."""
+    def tags(self, kind: str, parent: str | None) -> dict[str, str]:
+        """Of a run of this kind, cell or repeat, below the run with id `parent`, if there is one."""
         stage = {"cell": self.cell.stage, "repeat": f"repeat@{self.cell.name}"}[kind]
         tags = {**cell_tags(self.facts), "kind": kind, "status": self.facts["status"], "dvc.stage": stage}
         if commit := self.origin["git_commit"]:
             tags |= {"git.commit": commit, COMMIT: commit.removesuffix("-dirty")}
-        return tags | ({PARENT: parent.info.run_id} if parent else {})
+        return tags | ({PARENT: parent} if parent else {})
 
     def params(self) -> dict[str, Any]:
         where = {key: self.origin[key] for key in ("device", "threads") if self.origin[key] is not None}
@@ -69,10 +70,11 @@ class CellFiles(NamedTuple):
         """IoU of each class on the test images, from the counts summed over them."""
         if self.evaluation is None:
             return {}
-        file = COUNTS / self.cell.name / "classes.parquet"
-        counts = pd.read_parquet(file, columns=["class_index", *COLUMNS]).groupby("class_index").sum().to_numpy()
+        columns = read_table(COUNTS / self.cell.name / "classes.parquet", columns=["class_index", *COLUMNS])
+        index, *counts = (column.to_numpy() for column in columns)
         names = [f"test/iou/{name}" for name in plain(self.facts["classes"])]
-        return known(dict(zip(names, iou(counts), strict=True)), names)
+        summed = np.stack([np.bincount(index, count, len(names)) for count in counts], axis=-1)
+        return known(dict(zip(names, iou(summed), strict=True)), names)
 
     def _curve(self) -> list[Point]:
         """The validations. Where nothing was trained, the one of `evaluate` stands in their place."""
@@ -82,37 +84,47 @@ class CellFiles(NamedTuple):
         classes = self.facts["classes"]
         keys = {f"val_iou/{name}": f"val/iou/{short}" for name, short in zip(classes, plain(classes), strict=True)}
         keys |= {"train_loss": "train/loss", "val_miou": "val/miou", "lr": "train/lr"}
-        history = pd.read_csv(MODELS / self.cell.name / "history.csv").set_index("iteration").rename(columns=keys)
+        with (MODELS / self.cell.name / "history.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
         return [
-            Point(key, value, step, at)
-            for (step, row), at in zip(history.to_dict("index").items(), self.origin["validated"], strict=True)
-            for key, value in known(row, row).items()
+            Point(key, float(row[column]), int(row["iteration"]), at)
+            for row, at in zip(rows, self.origin["validated"], strict=True)
+            for column, key in keys.items()
+            if row[column] not in ("", "nan")
         ]
 
 
-def publish_cell(
-    showcase: Showcase, cell: Cell, kind: str, parent: Any, scores: dict[str, float], images: list[int]
-) -> None:
-    """Make or complete the run of a cell, below that of its experiment, `parent`, if there is one.
+class CellJob(NamedTuple):
+    """A cell to be shown."""
 
-    `kind` is cell or repeat; `scores` as in the report; `images` are the places of those to show.
-    """
-    files, store, stored = CellFiles.read(cell), showcase.store, PREDICTIONS / f"{cell.name}.npz"
-    images = images if stored.is_file() else []
-    counted = [file_digest(file) for file in (COUNTS / cell.name).glob("classes.parquet")]
-    pictured = [images, file_digest(stored)] if images else []
-    content = digest([*files[1:], kind, scores, counted, pictured, read_plan("publish")])
+    cell: Cell
+    kind: str
+    """cell or repeat"""
+    parent: str | None
+    """Id of the run of its experiment, which it lies below; none for a repeat."""
+    scores: dict[str, float]
+    """As in the report."""
+    images: list[int]
+    """Places of the test images to show."""
 
-    def fill(run: Any) -> None:
-        store.add_dataset(run, cell.dataset, files.facts["data_digest"], _citation(cell.dataset))
-        store.log(run, store.missing(run, files.points(scores)), files.params())
-        store.add_files(run, *(MODELS / cell.name / name for name in FILES))
-        if images:
-            store.add_picture(run, "predictions", _predictions(cell, images), files.origin["ended"])
+    def exhibit(self) -> Exhibit:
+        files, stored = CellFiles.read(self.cell), PREDICTIONS / f"{self.cell.name}.npz"
+        images = self.images if stored.is_file() else []
+        counted = [file_digest(file) for file in (COUNTS / self.cell.name).glob("classes.parquet")]
+        pictured = [images, file_digest(stored)] if images else []
+        content = digest([*files[1:], self.kind, self.scores, counted, pictured, read_plan("publish")])
+        started, tags = files.origin["started"], files.tags(self.kind, self.parent)
+        return Exhibit(files.facts["fingerprint"], cell_name(self.cell), started, tags, content, self.fill)
+
+    def fill(self, store: Store, run: Any) -> tuple[list[Point], dict[str, Any]]:
+        """As an exhibit wants it. Files come before metrics: to find their place, MLflow reads the whole run."""
+        files = CellFiles.read(self.cell)
+        store.add_files(run, *(MODELS / self.cell.name / name for name in FILES))
+        if self.images and (PREDICTIONS / f"{self.cell.name}.npz").is_file():
+            store.add_picture(run, "predictions", _predictions(self.cell, self.images), files.origin["ended"])
+        store.add_dataset(run, self.cell.dataset, files.facts["data_digest"], _citation(self.cell.dataset))
         store.finish(run, files.origin["ended"], "FINISHED" if files.status == "finished" else "FAILED")
-
-    tags, started = files.tags(kind, parent), files.origin["started"]
-    showcase.show(files.facts["fingerprint"], content, cell_name(cell), started, tags, fill)
+        return files.points(self.scores), files.params()
 
 
 def _predictions(cell: Cell, images: list[int]) -> np.ndarray:

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.measure.figures.colours import painted
 
-SIDE, GAP, TITLE = 160, 6, 20  # pixels: longer side of an image, between images, and above them
+SIDE, GAP, TITLE = 112, 6, 20  # pixels: longer side of an image, between images, and above them
 
 
 def picture(images: np.ndarray, truths: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def picture(images: np.ndarray, truths: np.ndarray, predicted: np.ndarray, class
     for row, (image, truth, guess) in enumerate(zip(images, truths, predicted, strict=True)):
         for column, tile in enumerate((image, painted(truth, classes), painted(guess, classes))):
             # A mask must not be smoothed: between two classes lies the colour of a third.
-            how = Image.Resampling.NEAREST if column else Image.Resampling.BILINEAR
+            how = Image.Resampling.NEAREST if column or scale > 1 else Image.Resampling.BILINEAR
             place = column * (size[0] + GAP), TITLE + row * (size[1] + GAP)
             sheet.paste(Image.fromarray(np.ascontiguousarray(tile)).resize(size, how), place)
     return np.asarray(sheet)

@@ -7,9 +7,10 @@ import pandas as pd
 
 from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.tables.scores import CELL, EXPERIMENT
-from pipeline.mlflow_view.showcase import Showcase
+from pipeline.mlflow_view.showcase import Exhibit
 from pipeline.plumbing.files import digest, file_digest
 from pipeline.plumbing.plan import read_plan
+from pipeline.plumbing.tracking import Point, Store
 
 RESULTS = Path("results")
 PAGE = RESULTS / "report" / "index.html"
@@ -45,15 +46,16 @@ class Report(NamedTuple):
         )
 
 
-def publish_page(showcase: Showcase, at: float) -> None:
-    """Make or complete the run that has the page of the report, which MLflow shows among its artifacts."""
+def page_exhibit(at: float) -> Exhibit:
+    """The run that has the page of the report, which MLflow shows among its artifacts."""
 
-    def fill(run: Any) -> None:
-        showcase.store.add_files(run, PAGE, RESULTS / "leaderboard.md")
-        showcase.store.finish(run, at)
+    def fill(store: Store, run: Any) -> tuple[list[Point], dict[str, Any]]:
+        store.add_files(run, PAGE, RESULTS / "leaderboard.md")
+        store.finish(run, at)
+        return [], {}
 
     content = digest([file_digest(PAGE), read_plan("publish")])
-    showcase.show("report", content, "report", at, {"kind": "report"}, fill)
+    return Exhibit("report", "report", at, {"kind": "report"}, content, fill)
 
 
 def names_of(row: dict[str, Any]) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def names_of(row: dict[str, Any]) -> tuple[str, ...]:
 
 def known(row: dict[str, Any], names: Any) -> dict[str, float]:
     """The named numbers of a row that are known, neither NaN nor None."""
-    return {name: float(row[name]) for name in names if not pd.isna(row[name])}
+    return {name: float(row[name]) for name in names if row[name] is not None and row[name] == row[name]}
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -10,12 +10,12 @@ from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.tables.scores import EXPERIMENT, SPREAD
 from pipeline.mlflow_view.keys import metric_key, plain
 from pipeline.mlflow_view.report import Report, known, names_of
-from pipeline.mlflow_view.showcase import Showcase
+from pipeline.mlflow_view.showcase import Exhibit
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import digest, read_json
 from pipeline.plumbing.plan import MODELS, PREPARED, read_plan
 from pipeline.plumbing.tracked_models import add_external_model
-from pipeline.plumbing.tracking import Point
+from pipeline.plumbing.tracking import Point, Store
 
 DIFFERENCE = {
     "mean": "difference",
@@ -26,29 +26,29 @@ DIFFERENCE = {
 RANK = {"rank": "rank", "low": "rank_low", "high": "rank_high", "first": "p_first"}
 
 
-def publish_summary(showcase: Showcase, row: dict[str, Any], report: Report, cells: Sequence[Cell]) -> Any:
-    """Make the run of one row of the leaderboard, whose `cells` are in this dataset, and return it."""
-    store, names, primary = showcase.store, names_of(row), read_plan("report")["primary_metric"]
+def summary_exhibit(row: dict[str, Any], report: Report, cells: Sequence[Cell]) -> Exhibit:
+    """The run of one row of the leaderboard, whose `cells` are in this dataset."""
+    names, primary = names_of(row), read_plan("report")["primary_metric"]
     origins = [read_json(MODELS / cell.name / "provenance.json") for cell in cells]
-    started, ended = min(each["started"] for each in origins), max(each["ended"] for each in origins)
+    ended = max(each["ended"] for each in origins)
     entry, params = cells[0].dataset, dict(zip(EXPERIMENT, names, strict=True)) | {"n": row["n"]}
     meta = read_json(PREPARED / entry / "meta.json") | read_json(PREPARED / entry / "about.json")
     verdict = verdict_of(report, names)
     headline, others = headline_numbers(row, report, primary), other_numbers(row, report, primary)
 
-    def fill(run: Any) -> None:
+    def fill(store: Store, run: Any) -> tuple[list[Point], dict[str, Any]]:
         about = {"verdict": verdict, "dvc.path": " ".join(str(MODELS / cell.name) for cell in cells)}
         model = add_external_model(store, run, " · ".join(names[2:] + names[1:2]), params, about)
         store.add_dataset(run, entry, meta["digest"], meta["citation"])
-        measured = [Point(key, value, 0, ended) for key, value in headline.items()]
-        store.log(run, measured, model=model, dataset=(entry, meta["digest"]))
-        store.log(run, [Point(key, value, 0, ended) for key, value in others.items()], params)
         store.finish(run, ended)
+        of = model.model_id, (entry, meta["digest"])
+        points = [Point(key, value, 0, ended, *of) for key, value in headline.items()]
+        return [*points, *(Point(key, value, 0, ended) for key, value in others.items())], params
 
     content = digest([params, verdict, headline, others, meta["digest"], [*map(str, cells)], read_plan("publish")])
     tags = {"kind": "summary", **dict(zip(EXPERIMENT, names, strict=True)), "verdict": verdict}
     name = f"{names[2]} · {names[3]} · all seeds · {names[1]}"
-    return showcase.show(digest(names), content, name, started, tags, fill)
+    return Exhibit(digest(names), name, min(each["started"] for each in origins), tags, content, fill)
 
 
 def headline_numbers(row: dict[str, Any], report: Report, primary: str) -> dict[str, float]:

@@ -15,6 +15,8 @@ import numpy as np
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.tracking import Store
 
+EXTERNAL = {"mlflow.model.isExternal": "true"}  # tag by which MLflow knows that it has no weights
+
 
 def delete_models(store: Store, run: Any) -> None:
     """Delete the models that a run has given."""
@@ -24,17 +26,14 @@ def delete_models(store: Store, run: Any) -> None:
 
 
 def add_external_model(store: Store, run: Any, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Any:
-    """An entry among the models that the run has given, of which MLflow has no weights; `tags` say where these are."""
-    given = store.mlflow.create_external_model(
-        name=name,
-        source_run_id=run.info.run_id,
-        params={key: str(value) for key, value in params.items()},
-        tags=dict(tags),
-        model_type="segmentation",
-        experiment_id=run.info.experiment_id,
-    )
-    _give(store, run, given)
-    return given
+    """An entry among the models that the run has given, of which MLflow has no weights; `tags` say where these are.
+
+    As `mlflow.create_external_model`, but without the file by which such an entry could be registered: that would be
+    half of the work.
+    """
+    model = _new_model(store, run, name, {key: str(value) for key, value in params.items()}, {**EXTERNAL, **tags})
+    store.client.finalize_logged_model(model.model_id, "READY")
+    return model
 
 
 def registered(store: Store, name: str, alias: str) -> Any:
@@ -56,14 +55,11 @@ def register(
     logits `b c h w`. `mlflow.pytorch.load_model("models:/NAME@ALIAS")` loads it for any b without this project.
     """
     delete_models(store, run)  # of a publication that was broken off
-    given = store.client.create_logged_model(
-        run.info.experiment_id, name, run.info.run_id, tags=tags, model_type="segmentation"
-    )
+    given = _new_model(store, run, name, {}, tags)
     with tempfile.TemporaryDirectory() as folder:
         save_torch(store, module, example, Path(folder, "model"))
         store.client.log_model_artifacts(given.model_id, str(Path(folder, "model")))
     store.client.finalize_logged_model(given.model_id, "READY")
-    _give(store, run, given)
     if not store.client.search_registered_models(f"name = '{name}'"):
         store.client.create_registered_model(name)
     version = store.client.create_model_version(
@@ -80,9 +76,12 @@ def unregister(store: Store, version: Any) -> None:
     store.client.delete_logged_model(version.source.removeprefix("models:/"))
 
 
-def _give(store: Store, run: Any, model: Any) -> None:
-    """Show the model on the page of its run."""
-    store.client.log_outputs(run.info.run_id, [store.entities.LoggedModelOutput(model.model_id, step=0)])
+def _new_model(store: Store, run: Any, name: str, params: dict[str, str], tags: dict[str, str]) -> Any:
+    """A model that the run has given, which also the page of the run shows."""
+    info, kind = run.info, "segmentation"
+    made = store.client.create_logged_model(info.experiment_id, name, info.run_id, tags, params, kind)
+    store.client.log_outputs(info.run_id, [store.entities.LoggedModelOutput(made.model_id, step=0)])
+    return made
 
 
 def save_torch(store: Store, module: Any, example: np.ndarray, directory: Path) -> None:

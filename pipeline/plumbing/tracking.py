@@ -6,7 +6,6 @@ MLflow is a view of the files. Runs and models are found again by tags, never by
 import fcntl
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +37,10 @@ class Point(NamedTuple):
     step: int
     at: float
     """Seconds since 1970, as all times here."""
+    of_model: str | None = None
+    """Id of a model of which it is a metric too, measured on the `dataset`."""
+    dataset: tuple[str | None, str | None] = (None, None)
+    """Name and digest."""
 
 
 def tracking_uri() -> str:
@@ -61,9 +64,7 @@ class Store:
     def __init__(self) -> None:
         self.mlflow, self.entities, uri = library(), library().entities, tracking_uri()
         make_database(self.mlflow, uri)
-        self.mlflow.set_tracking_uri(uri)
         self.client = self.mlflow.MlflowClient(uri)
-        self.one_at_a_time = threading.Lock()
 
     def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """Id of the experiment of that name, made if there is none, with these tags."""
@@ -99,26 +100,26 @@ class Store:
         points: Iterable[Point] = (),
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
-        model: Any = None,
-        dataset: tuple[str, str] | None = None,
     ) -> None:
-        """Log points, params and tags, in one call if they are not too many, and in none if there is nothing new.
+        """Log points, params and then tags, in one call if they are not too many, and in none if there is nothing new.
 
-        Points are logged of the `model` too, as measured on the `dataset` (name, digest). Params that the run has
-        already are left, since MLflow never changes one.
+        Params that the run has already are left, since MLflow never changes one.
         """
-        entities, of = self.entities, (model and model.model_id, *(dataset or (None, None)))
-        metrics = [entities.Metric(each.key, each.value, _milliseconds(each.at), each.step, *of) for each in points]
-        known, changed = run.data.params, {**(tags or {})}.items() - run.data.tags.items()
-        new = [entities.Param(key, str(value)) for key, value in (params or {}).items() if key not in known]
+        metrics = [self._metric(point) for point in points]
+        new = {key: value for key, value in (params or {}).items() if key not in run.data.params}
+        changed = {**(tags or {})}.items() - run.data.tags.items()
         for place in range(0, len(metrics) or bool(new or changed), AT_ONCE):
             last = place + AT_ONCE >= len(metrics)
             self.client.log_batch(
                 run.info.run_id,
                 metrics=metrics[place : place + AT_ONCE],
-                params=[] if place else new,
-                tags=[entities.RunTag(*each) for each in sorted(changed)] if last else [],
+                params=[] if place else [self.entities.Param(key, str(value)) for key, value in new.items()],
+                tags=[self.entities.RunTag(*each) for each in sorted(changed)] if last else [],
             )
+
+    def _metric(self, point: Point) -> Any:
+        at = _milliseconds(point.at)
+        return self.entities.Metric(point.key, point.value, at, point.step, point.of_model, *point.dataset)
 
     def missing(self, run: Any, points: Iterable[Point]) -> list[Point]:
         """The points that a run does not have yet: logging one again would double it."""
@@ -148,8 +149,7 @@ class Store:
         fields = {key: described[key] for key in ("name", "digest", "source_type", "source")}
         context = self.entities.InputTag("mlflow.data.context", "train, val, test")
         given = self.entities.DatasetInput(self.entities.Dataset(**fields), [context])
-        with self.one_at_a_time:  # two threads that log a new dataset would both make it
-            self.client.log_inputs(run.info.run_id, [given])
+        self.client.log_inputs(run.info.run_id, [given])
 
     def finish(self, run: Any, ended: float, status: str = "FINISHED") -> None:
         self.client.set_terminated(run.info.run_id, status, _milliseconds(ended))

@@ -199,3 +199,10 @@ def test_batches_depend_on_the_seed_and_not_on_the_state_of_any_library(prepared
     np.random.seed(1)
     assert same(first, loader(prepared))
     assert not same(first, loader(prepared, seed=1))
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
+def test_batches_for_a_gpu_lie_in_pinned_memory(prepared, device, pinned):
+    """From which it fetches them while it computes; a CPU would only copy them once more."""
+    found = batches(samples(prepared, range(IMAGES)), 4, 0, torch.device(device))
+    assert found.pin_memory is pinned
