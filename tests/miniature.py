@@ -9,15 +9,36 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.running.warm import warm_process
+from pipeline.running.warm import LOADED, warm_process
 
 ROOT = Path(__file__).parents[1]
 CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
+
+# With all that they import; a stage of the pipeline is not kept, only what it needs.
+LIBRARIES = (*LOADED, "pipeline.evaluate", "pipeline.gradients", "pipeline.report", "pipeline.publish", "mlflow")
+LIBRARIES += ("dvc.cli", "dvc.commands.repro", "dvc.commands.status", "dvc.repo.reproduce", "dvc_data.index")
+PROGRAM = """\
+#!{python} -IS
+import os, sys
+if sys.argv[1:2] == ["-m"] and sys.argv[2] != "pipeline.run" and os.environ.get("BENCHMARK_WARM") != "":
+    given = sys.argv[1:]
+    sys.path.insert(0, {root!r})
+    from pipeline.plumbing.lifeline import die_with_parent
+    from pipeline.running.warm import hand_over
+    die_with_parent()
+    os.environ.update({found!r})
+    sys.argv = given[1:]
+    if (code := hand_over(given[1])) is not None:
+        sys.exit(code)
+    sys.argv = ["python", *given]
+os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+"""
 
 
 def interruptible() -> None:
@@ -26,12 +47,20 @@ def interruptible() -> None:
 
 
 @functools.cache
-def warm() -> dict[str, str]:
-    """A warm process for all commands of these tests: it reads the code of each workspace anew, as they would."""
+def programs() -> dict[str, str]:
+    """The environment in which `python` has all libraries loaded: a script that hands over to a warm process.
+
+    The code of each workspace is read anew. Without it, importing libraries would be most of what these tests do.
+    """
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
     path = {"PYTHONPATH": str(ROOT)}
-    return stack.enter_context(warm_process({**os.environ, "OMP_NUM_THREADS": "1", "CI": "true", **path}))
+    found = stack.enter_context(warm_process({**os.environ, "OMP_NUM_THREADS": "1", "CI": "true", **path}, LIBRARIES))
+    program = Path(folder, "python")
+    program.write_text(PROGRAM.format(root=str(ROOT), python=sys.executable, found=found))
+    program.chmod(0o700)
+    return {"PATH": os.pathsep.join([folder, str(Path(sys.executable).parent), os.environ["PATH"]]), **found}
 
 
 class Miniature:
@@ -65,11 +94,11 @@ class Miniature:
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m COMMAND`. A test that expects failure passes `check=False`."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PYTEST", "DVC"))}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        settings = {"OMP_NUM_THREADS": "1", "CI": "true", **programs(), **environment}
         found = subprocess.run(
-            [sys.executable, "-m", *command],
+            [shutil.which("python", path=settings["PATH"]), "-m", *command],
             cwd=self.root,
-            env={**inherited, "PATH": path, "OMP_NUM_THREADS": "1", "CI": "true", **warm(), **environment},
+            env=inherited | settings,
             capture_output=True,
             text=True,
             timeout=600,

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,8 +30,8 @@ LARGEST_REQUEST = 2**20  # bytes
 
 
 @contextlib.contextmanager
-def warm_process(environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Start a warm process with this environment, and yield the variables by which trainings find it.
+def warm_process(environment: dict[str, str], modules: Iterable[str] = LOADED) -> Iterator[dict[str, str]]:
+    """Start a warm process with this environment and modules, and yield the variables by which trainings find it.
 
     It must have the number of threads that trainings are to use. Nothing is yielded where forks cannot be watched.
     """
@@ -44,7 +44,7 @@ def warm_process(environment: dict[str, str]) -> Iterator[dict[str, str]]:
             listener.bind(address)
             listener.listen(128)  # whoever comes before the libraries are loaded waits
             given = listener.fileno()
-            command = [sys.executable, "-m", "pipeline.running.warm", str(given), str(os.getpid())]
+            command = [sys.executable, "-m", "pipeline.running.warm", str(given), str(os.getpid()), *modules]
             process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[given])
         try:
             yield {ADDRESS: address}
@@ -78,7 +78,7 @@ def main() -> None:
     die_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainings; who started this one ends it
     with socket.socket(fileno=int(sys.argv[1])) as listener:
-        for module in LOADED:
+        for module in sys.argv[3:]:
             importlib.import_module(module)
         serve(listener)
 
