@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.plumbing.checkpoints import CHECKPOINTS, FINISHED
-from pipeline.plumbing.dvclock import check_idle, obstacles, runs
+from pipeline.plumbing.dvclock import check_idle, obstacles
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import CACHE
+from pipeline.plumbing.lifeline import runs
 from pipeline.plumbing.plan import MODELS
 from pipeline.plumbing.removal import in_words, remove, sizes
 

@@ -1,6 +1,6 @@
 """Shows trainings in MLflow while they run: follows their journals, in a process of its own.
 
-    python -m pipeline.live CELL    until the journal ends, or the training that writes it is gone
+    python -m pipeline.live CELL    until the journal ends, the training that writes it is gone, or stdin is closed
     python -m pipeline.live         every journal that is begun from now on, until stdin is closed
 
 A training starts the first for itself, `pipeline.run` the second for all (`pipeline/plumbing/live_view.py`). The first
@@ -22,7 +22,7 @@ from pipeline.mlflow_view.names import cell_name, cell_params, cell_tags
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.journal import JOURNALS, Follower
-from pipeline.plumbing.lifeline import die_with_parent
+from pipeline.plumbing.lifeline import die_with_parent, runs
 from pipeline.plumbing.live_view import tell_failure
 from pipeline.plumbing.tracking import Point, Store, first_line, library, tracking_uri
 
@@ -91,7 +91,7 @@ class Showing:
     @property
     def over(self) -> bool:
         """Whether nothing more will come."""
-        return self.ended or (self.process is not None and not _runs(self.process))
+        return self.ended or (self.process is not None and not runs(self.process))
 
 
 class Screen:
@@ -120,9 +120,9 @@ class Screen:
 def follow_one(showing: Showing) -> None:
     screen, over = Screen(), False
     while not over:
-        over = showing.over  # asked before the last look, since what came before the end must be seen
+        # Asked before the last look, since what came before the end must be seen.
+        over = _stdin_is_closed(EVERY) or showing.over
         screen.show([showing])
-        time.sleep(0 if over else EVERY)
 
 
 def follow_all(showings: dict[str, Showing]) -> None:
@@ -143,16 +143,6 @@ def all_showings(known: dict[str, Showing]) -> dict[str, Showing]:
 
 def _stdin_is_closed(wait: float) -> bool:
     return bool(select.select([sys.stdin], [], [], wait)[0]) and not os.read(sys.stdin.fileno(), 1024)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is another user's
-        pass
-    return True
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("search", help="DATASET-MODEL-LOSS, names as in params.yaml")
     name = parser.parse_args().search
-    die_with_parent()
-    if (code := hand_over("pipeline.tune")) is not None:
-        sys.exit(code)
     names = name.split("-")
     if len(names) != 3:
         raise UserError(f"{name}: not a search; it must read DATASET-MODEL-LOSS.")
+    die_with_parent()
+    if searched(names[2]) and (code := hand_over("pipeline.tune")) is not None:
+        sys.exit(code)
     tune(*names)
 
 
@@ -39,7 +39,7 @@ def tune(dataset: str, model: str, loss: str) -> None:
     """Choose a learning rate and write why."""
     untuned = read_plan("train", "dataset", dataset)["fit"]["lr"]
     trials = []
-    if read_plan("tune", loss)["search"]:
+    if searched(loss):
         from pipeline.learn.search import run_trials  # imports torch, which one rate does not need
 
         trials = run_trials(dataset, model, loss)
@@ -47,6 +47,11 @@ def tune(dataset: str, model: str, loss: str) -> None:
     write(TUNED / f"{dataset}-{model}-{loss}", found, trials)
     remark = f" ({found['flag']})" if found["flag"] else ""
     print(f"{dataset}-{model}-{loss}: learning rate {found['lr']:.3g}{remark}, from {len(trials)} trials.")
+
+
+def searched(loss: str) -> bool:
+    """Whether more than one rate is tried for the loss."""
+    return read_plan("tune", loss)["search"] is not None
 
 
 def choose(trials: list[dict[str, Any]], untuned: float) -> dict[str, Any]:

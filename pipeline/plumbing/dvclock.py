@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import whole
+from pipeline.plumbing.lifeline import runs
 
 LOCK = Path("dvc.lock")
 AT_WORK = Path(".dvc/tmp/rwlock")  # paths that running DVC commands read and write, with the processes
@@ -85,17 +85,6 @@ def check_idle() -> None:
     for worker in [*entries.get("write", {}).values(), *readers]:
         if runs(worker["pid"]):
             raise UserError(f"process {worker['pid']} is at work here: {worker['cmd']}. Wait for it to end, or end it.")
-
-
-def runs(process: int) -> bool:
-    """Whether there is a process of that number on this machine."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
-        pass
-    return True
 
 
 def _outputs_in(change: Any) -> Iterable[tuple[str, str]]:

@@ -58,7 +58,10 @@ class Follower:
         self._read = 0
 
     def new(self) -> list[dict[str, Any]]:
-        """The whole lines that were added since the call before; all of them if it was begun anew."""
+        """The whole lines that were added since the call before; all of them if it was begun anew.
+
+        A line that a full disk has cut off is left out, and so is a journal that cannot be read.
+        """
         try:
             with self.path.open("rb") as file:
                 first = file.readline()
@@ -66,8 +69,12 @@ class Follower:
                     self._first, self._read = first, 0
                 file.seek(self._read)
                 text = file.read()
-        except FileNotFoundError:
+        except OSError:
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
+        found = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found

@@ -107,7 +107,7 @@ def _attempt(stage: str, place: Place, *arguments: str) -> tuple[int, str]:
     """Exit code of a command and what it printed, which is in the log too; tells how a training goes on meanwhile."""
     before = len(_log(stage))
     journal = Follower(name_of(stage))
-    _new(journal)  # of an earlier training
+    journal.new()  # of an earlier training
     with log_of(stage).open("a", encoding="utf-8") as log:
         process = start(dvc_command(*arguments), place.environment, log)
     try:
@@ -131,23 +131,15 @@ def _wait(process: subprocess.Popen) -> int | None:
 
 
 def _tell(journal: Follower, place: Place) -> None:
-    for line in _new(journal):
+    for line in journal.new():
         if line["kind"] == "progress":
             place.tell(line)
 
 
 def _diverged(stage: str, since: float) -> bool:
     """Whether the journal of a training that began since then says so."""
-    lines = _new(Follower(name_of(stage)))
+    lines = Follower(name_of(stage)).new()
     return bool(lines) and lines[0].get("started", 0.0) >= since and lines[-1].get("status") == "diverged"
-
-
-def _new(journal: Follower) -> list[dict[str, Any]]:
-    """The new lines; none if one of them is broken, by a full disk for instance: a journal is a view."""
-    try:
-        return journal.new()
-    except (OSError, ValueError):
-        return []
 
 
 def _log(stage: str) -> str:

@@ -48,6 +48,15 @@ def test_a_line_that_is_not_whole_yet_is_left_for_later():
     assert kinds(follower.new()) == ["end"]
 
 
+def test_a_line_that_a_full_disk_has_cut_off_is_left_out():
+    follower, written = Follower("a"), Journal("a", FACTS)
+    with written.path.open("a") as file:
+        file.write('{"kind": "progress", "iter')
+    written.point({"val/miou": 0.5}, 5, 1.0)  # ends up in the line that was cut off
+    written.end("finished")
+    assert kinds(follower.new()) == ["start", "end"]
+
+
 def test_a_journal_that_is_begun_anew_is_read_from_its_start():
     """As by a training that was killed and goes on, also where the new one is as long already."""
     follower = Follower("a")
