@@ -15,6 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.plumbing.tracking import SETTINGS  # read by MLflow when it is imported
 from pipeline.running.warm import LOADED, warm_process
 
 ROOT = Path(__file__).parents[1]
@@ -55,8 +56,8 @@ def programs() -> dict[str, str]:
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     folder = stack.enter_context(tempfile.TemporaryDirectory())
-    path = {"PYTHONPATH": str(ROOT)}
-    found = stack.enter_context(warm_process({**os.environ, "OMP_NUM_THREADS": "1", "CI": "true", **path}, LIBRARIES))
+    settings = {"OMP_NUM_THREADS": "1", "CI": "true", "PYTHONPATH": str(ROOT), **SETTINGS}
+    found = stack.enter_context(warm_process({**os.environ, **settings}, LIBRARIES))
     program = Path(folder, "python")
     program.write_text(PROGRAM.format(root=str(ROOT), python=sys.executable, found=found))
     program.chmod(0o700)
