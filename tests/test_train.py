@@ -104,7 +104,7 @@ def test_a_strategy_that_only_decides_reuses_weights_without_torch(workspace):
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     (workspace.root / "probe.py").write_text(code)
-    said = workspace.run("probe").stdout
+    said = workspace.run("probe", BENCHMARK_WARM="").stdout
     assert said == f"{cell}: trains nothing; the weights of {source} are judged once more.\n"
 
     directory, trained = workspace.root / "models" / cell, workspace.root / "models" / source
