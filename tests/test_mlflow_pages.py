@@ -34,12 +34,16 @@ def test_a_page_shows_what_it_should(page, look):
     look(*page)
 
 
+@pytest.fixture(scope="module")
+def served(server, finished) -> dict[str, Any]:
+    return exported(finished, MLFLOW_TRACKING_URI=server.uri)
+
+
 def without_ids(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: value for key, value in run.items() if key != "id"} for run in found["runs"]]
 
 
-def test_a_server_has_all_that_a_file_has_with_its_artifacts(server, finished):
-    served = exported(finished, MLFLOW_TRACKING_URI=server.uri)
+def test_a_server_has_all_that_a_file_has_with_its_artifacts(served, server, finished):
     filed = exported(finished)
     assert without_ids(served) == without_ids(filed)
     assert [model["name"] for model in served["models"]] == [model["name"] for model in filed["models"]]
@@ -47,7 +51,6 @@ def test_a_server_has_all_that_a_file_has_with_its_artifacts(server, finished):
     assert list((server.root / "served").rglob("cell.json")), "the server keeps them"
 
 
-def test_publishing_again_to_a_server_changes_nothing(server, finished):
-    before = exported(finished, MLFLOW_TRACKING_URI=server.uri)
+def test_publishing_again_to_a_server_changes_nothing(served, server, finished):
     finished.run("pipeline.publish", MLFLOW_TRACKING_URI=server.uri)
-    assert exported(finished, MLFLOW_TRACKING_URI=server.uri) == before
+    assert exported(finished, MLFLOW_TRACKING_URI=server.uri) == served
