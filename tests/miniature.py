@@ -27,7 +27,8 @@ LIBRARIES += ("dvc.cli", "dvc.commands.repro", "dvc.commands.status", "dvc.repo.
 PROGRAM = """\
 #!{python} -IS
 import os, sys
-if sys.argv[1:2] == ["-m"] and sys.argv[2] != "pipeline.run" and os.environ.get("BENCHMARK_WARM") != "":
+cold = sys.argv[2:3] == ["pipeline.run"] and "--dry" not in sys.argv  # its stages find a warm process by themselves
+if sys.argv[1:2] == ["-m"] and not cold and os.environ.get("BENCHMARK_WARM") != "":
     given = sys.argv[1:]
     sys.path.insert(0, {root!r})
     from pipeline.plumbing.lifeline import die_with_parent

@@ -34,18 +34,12 @@ def test_a_finished_workspace_is_up_to_date(finished):
     assert "Data and pipelines are up to date." in finished.dvc("repro").stdout
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("pipeline/losses/dice.py", '"""Soft Dice loss.', '"""The soft loss of Dice.'),
-        ("pipeline/train.py", "def main() -> None:\n", "def main() -> None:\n    # a comment\n"),
-        ("pipeline/learn/fit.py", "    model.train()\n", "\n    model . train( )\n"),
-        ("pipeline/measure/metrics/region.py", "def iou(", "# a comment\ndef iou("),
-        ("pipeline/plumbing/tracking.py", "PATIENCE = 20", "PATIENCE = 20  # patient"),
-    ],
-)
-def test_a_comment_docstring_or_format_runs_check_only(workspace, file, old, new):
-    workspace.edit(file, old, new)
+def test_comments_docstrings_and_format_run_check_only(workspace):
+    workspace.edit("pipeline/losses/dice.py", '"""Soft Dice loss.', '"""The soft loss of Dice.')
+    workspace.edit("pipeline/train.py", "def main() -> None:\n", "def main() -> None:\n    # a comment\n")
+    workspace.edit("pipeline/learn/fit.py", "    model.train()\n", "\n    model . train( )\n")
+    workspace.edit("pipeline/measure/metrics/region.py", "def iou(", "# a comment\ndef iou(")
+    workspace.edit("pipeline/plumbing/tracking.py", "PATIENCE = 20", "PATIENCE = 20  # patient")
     assert workspace.status() == {"check"}
     assert workspace.stale_after_check() == set()
 
@@ -116,11 +110,10 @@ def test_a_colour_or_a_citation_trains_nothing_again(workspace):
     assert {stage for stage in workspace.status() if stage.startswith("train@")} == set()
 
 
-@pytest.mark.parametrize("folder", ["losses", "strategies"])
-def test_a_new_plug_in_that_params_do_not_name_runs_check_only(workspace, folder):
-    base = {"losses": "cross_entropy", "strategies": "none"}[folder]
-    code = (workspace.root / "pipeline" / folder / f"{base}.py").read_text()
-    (workspace.root / "pipeline" / folder / "brand_new.py").write_text(code)
+def test_new_plug_ins_that_params_do_not_name_run_check_only(workspace):
+    for plug_in in ("losses/cross_entropy", "strategies/none"):
+        code = workspace.root / "pipeline" / f"{plug_in}.py"
+        code.with_name("brand_new.py").write_text(code.read_text())
     assert workspace.status() == {"check"}
     assert workspace.stale_after_check() == set()
 

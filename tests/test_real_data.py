@@ -58,7 +58,7 @@ def benchmark(tmp_path_factory, real_data, real_archives) -> Miniature:
     }
     strategies = {"none": {}, "rare_class_sampling": {}, "post_hoc_logit_adjustment": {}}
     workspace.edit_params(axes__dataset=datasets, axes__loss={"cross_entropy": {}}, axes__strategy=strategies, fit=FIT)
-    workspace.run("pipeline.run", "-j", "2")
+    workspace.dvc("repro")
     return workspace
 
 
