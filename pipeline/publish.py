@@ -13,8 +13,8 @@ from pipeline.measure.evidence import facts_of, read_meta, source_of
 from pipeline.measure.pools import Pool, find_pools, pooled_cell
 from pipeline.mlflow_view.best import best_cell, publish_best
 from pipeline.mlflow_view.cells import CellJob
-from pipeline.mlflow_view.helpers import Helpers
 from pipeline.mlflow_view.keys import plain
+from pipeline.mlflow_view.publishers import Publishers
 from pipeline.mlflow_view.report import Report, names_of, page_exhibit
 from pipeline.mlflow_view.showcase import Showcase
 from pipeline.mlflow_view.summaries import summary_exhibit
@@ -56,13 +56,13 @@ def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry:
     jobs = [CellJob(cell, "cell", None, report.scores[name], images) for cell, name in cells.items()]
     jobs.sort(key=lambda job: job.cell != winner)  # its run comes first, then it is registered
     jobs += [CellJob(cell, "repeat", None, report.scores[name], images) for cell, name in again.items()]
-    with Helpers(sum(not showcase.has(job.exhibit()) for job in jobs)) as helpers:
+    with Publishers(sum(not showcase.has(job.exhibit()) for job in jobs)) as publishers:
         parents = {
             names_of(row): showcase.show(summary_exhibit(row, report, experiments[names_of(row)])).info.run_id
             for row in reversed(rows)  # MLflow shows the last model first: so the best one
         }
         below = [job._replace(parent=parents.get(cells[job.cell][:4])) if job.kind == "cell" else job for job in jobs]
-        helpers.show(
+        publishers.show(
             showcase,
             [job.exhibit() for job in below],
             lambda: publish_best(showcase, pool.name, winner) if winner else None,

@@ -19,7 +19,7 @@ MOST = 8  # processes: more would only wait for the store
 _store: Store | None = None
 
 
-class Helpers:
+class Publishers:
     """As many processes as there are cores, while there are many exhibits to show; otherwise none."""
 
     def __init__(self, exhibits: int) -> None:
