@@ -96,7 +96,7 @@ class Miniature:
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m COMMAND`. A test that expects failure passes `check=False`."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PYTEST", "DVC"))}
-        settings = {"OMP_NUM_THREADS": "1", "CI": "true", **programs(), **environment}
+        settings = {"OMP_NUM_THREADS": "1", "CI": "true", "BENCHMARK_LIVE": "off", **programs(), **environment}
         found = subprocess.run(
             [shutil.which("python", path=settings["PATH"]), "-m", *command],
             cwd=self.root,

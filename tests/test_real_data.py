@@ -56,7 +56,7 @@ def benchmark(tmp_path_factory, real_data, real_archives) -> Miniature:
         "camvid": {"image_size": [90, 120], "archives": archives(f"{real_archives}/camvid_half", CAMVID)},
         "cats": folder_of_cats(real_data, root),
     }
-    strategies = {"none": {}, "rare_class_sampling": {}, "post_hoc_logit_adjustment": {}}
+    strategies = {"none": {}, "rare_class_sampling": {}}
     workspace.edit_params(axes__dataset=datasets, axes__loss={"cross_entropy": {}}, axes__strategy=strategies, fit=FIT)
     workspace.dvc("repro")
     return workspace
@@ -69,7 +69,7 @@ def counts(workspace: Miniature, dataset: str) -> pd.DataFrame:
 def test_all_come_from_their_archives_to_one_leaderboard(benchmark):
     assert benchmark.status() == set()
     board = pd.read_csv(benchmark.root / "results" / "leaderboard.csv")
-    assert board.groupby("dataset", sort=False).size().to_dict() == {"oxford_pets": 3, "camvid": 3, "cats": 3}
+    assert board.groupby("dataset", sort=False).size().to_dict() == {"oxford_pets": 2, "camvid": 2, "cats": 2}
     assert board["miou"].between(0, 1).all()
 
 
@@ -85,6 +85,7 @@ def test_camvid_at_a_size_that_no_encoder_divides(benchmark):
     assert found[["tp", "fn"]].sum().sum() == (masks != 255).sum(), "void is not judged"
 
 
+@pytest.mark.slow  # a minute of counting; tests/plumbing and tests/learn have it on a few images
 def test_every_pixel_of_the_original_masks_is_judged_at_the_original_size(benchmark, tmp_path):
     """Oxford pets differ in size, and one model is enough to see it."""
     workspace = benchmark.copy(tmp_path / "work")
