@@ -28,13 +28,13 @@ KEPT_MASKS = 3  # copies of predicted masks: one more, that `evaluate` keeps
 def estimate(stale: Callable[..., list[str]], places: int, threads: int) -> list[str]:
     """Lines for the user; so many stages run at once, each with so many threads. `stale` is that of `pipeline.run`."""
     began = time.monotonic()
-    found = set(stale("prepare", "tune", "train", "repeat"))
+    found = set(stale("download", "prepare", "tune", "train", "repeat"))
     command = time.monotonic() - began  # every stage is a command of DVC, which takes about as long
     stages = would_run(found)
     if not stages:
         return ["No search and no cell would run."]
     torch.set_num_threads(threads)
-    ready = [stage for stage in stages if f"prepare@{_search(stage)[0]}" not in found]
+    ready = [stage for stage in stages if not found & _data(stage)]
     lines = described(stages, {stage: cost(stage, command) for stage in ready}, places)
     if len(ready) < len(stages):
         lines.append("Nothing can be said of the time before `dvc repro prepare` has run.")
@@ -50,7 +50,7 @@ def would_run(found: set[str]) -> list[str]:
     }
     stages = list(dict.fromkeys(f"tune@{cell.search}" for cell in cells["train"]))
     stages += [f"{group}@{cell.name}" for group, each in cells.items() for cell in each]
-    return [stage for stage in stages if found & {stage, f"prepare@{_search(stage)[0]}", _tune(stage)}]
+    return [stage for stage in stages if found & {stage, _tune(stage), *_data(stage)}]
 
 
 def cost(stage: str, command: float) -> Cost:
@@ -91,6 +91,11 @@ def trial_of(dataset: str, model: str, loss: str) -> Trial:
 def _search(stage: str) -> tuple[str, str, str]:
     """Dataset, model and loss of a stage."""
     return tuple(stage.partition("@")[2].split("-")[:3])
+
+
+def _data(stage: str) -> set[str]:
+    """The stages that make its data."""
+    return {f"{group}@{_search(stage)[0]}" for group in ("download", "prepare")}
 
 
 def _tune(stage: str) -> str:
