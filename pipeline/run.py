@@ -22,11 +22,12 @@ from pipeline.plumbing.live_view import LiveView
 from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import Crew, run_stages
 from pipeline.running.local import PER_GPU, local_crew, slots
-from pipeline.running.process import dvc, dvc_says
+from pipeline.running.process import dvc, dvc_at_once, dvc_says
 from pipeline.running.remote import check_remote
 from pipeline.running.stage import log_of
 from pipeline.running.workers import cluster_crew, connected, dask_crew
 
+JUDGING = ("evaluate", "gradients")  # neither needs the other, and much of each runs on one core
 PLACES = ("jobs", "gpus", "scheduler", "cluster")
 SHOWN = {"BENCHMARK_LIVE": "driver"}  # tells trainings that they are shown in MLflow already
 
@@ -47,9 +48,11 @@ def main() -> None:
     if options.pull:
         dvc("push", "--run-cache")  # what is here already
     cells, failed = train_all(hire, options)
+    pull = ["--pull"] if options.pull else []
+    dvc_at_once(*(["repro", *pull, "--single-item", stage] for stage in JUDGING))
     if failed:
         report_without(failed, len(cells))
-    dvc("repro", *(["--pull"] if options.pull else []), "report")
+    dvc("repro", *pull, "report")
     try:
         dvc("repro")
     finally:  # what may have failed is MLflow; the results are there
@@ -123,8 +126,7 @@ def stale(*groups: str) -> list[str]:
 
 def report_without(failed: list[str], of: int) -> NoReturn:
     """Report the cells that are there, then raise the UserError that names those that failed."""
-    for stage in ("evaluate", "gradients", "report"):
-        dvc("repro", "--single-item", stage)
+    dvc("repro", "--single-item", "report")
     logs = listed(map(log_of, failed))
     raise UserError(f"{len(failed)} of {of} cells failed, the others are in the report; the reason stands in {logs}.")
 

@@ -6,6 +6,7 @@ Exception
 
 import difflib
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -69,3 +70,5 @@ def run_stage(stage: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        gc.freeze()  # or Python looks through all that libraries have made before it ends, which takes 2 s with torch

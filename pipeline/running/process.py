@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -54,14 +54,21 @@ def _signal(process: subprocess.Popen, number: signal.Signals) -> None:
 
 def dvc(*arguments: str) -> None:
     """Run a command of DVC. Raises UserError if it fails, after DVC has printed why."""
-    process = start(dvc_command(*arguments), environment())
+    dvc_at_once(arguments)
+
+
+def dvc_at_once(*commands: Sequence[str]) -> None:
+    """Run commands of DVC side by side, all to their end. Raises UserError if one fails, after DVC has printed why."""
+    processes = [start(dvc_command(*command), environment()) for command in commands]
     try:
-        code = process.wait()
+        codes = [process.wait() for process in processes]
     except BaseException:
-        end(process)
+        for process in processes:
+            end(process)
         raise
-    if code:
-        raise UserError(f"`dvc {' '.join(arguments)}` failed; its reason stands above.")
+    for command, code in zip(commands, codes, strict=True):
+        if code:
+            raise UserError(f"`dvc {' '.join(command)}` failed; its reason stands above.")
 
 
 def dvc_says(*arguments: str) -> str:

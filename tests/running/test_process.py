@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.plumbing.errors import UserError
 from pipeline.running import process
-from pipeline.running.process import dvc, dvc_says, end, environment, start
+from pipeline.running.process import dvc, dvc_at_once, dvc_says, end, environment, start
 from tests.running.conftest import wait_until
 
 STUBBORN = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(os.getpid()); time.sleep(99)"
@@ -39,3 +39,9 @@ def test_a_command_of_dvc_that_fails_is_one_sentence(shells, capfd):
     assert "Stage 'train@none' not found" in capfd.readouterr().err
     with pytest.raises(UserError, match=r"`dvc status train@none` failed: ERROR: .*'train@none'"):
         dvc_says("status", "train@none")
+
+
+def test_of_commands_side_by_side_one_that_fails_ends_no_other(shells):
+    with pytest.raises(UserError, match=r"^`dvc repro train@none` failed; its reason stands above\.$"):
+        dvc_at_once(["repro", "train@none"], ["repro", "train@one"])
+    assert shells.trainings("one") == 1
