@@ -109,6 +109,11 @@ def rows_of(page: Page, column: str) -> list[str]:
     )
 
 
+def scroll(page: Page, pixels: int) -> None:
+    """Show what stands so far to the right in the table."""
+    page.locator(".ag-center-cols-viewport").evaluate(f"table => table.scrollLeft = {pixels}")
+
+
 def as_charts(page: Page) -> None:
     expect(page.locator(".ag-row a").first).to_be_visible()  # before that, the view that was chosen may yet undo it
     page.locator("label", has=page.locator("input[name=runs-view-mode][value=CHART]")).click()
@@ -119,24 +124,27 @@ def leaderboard(page: Page, site: Site) -> None:
     open_view(page, site, "Leaderboard")
     summaries = site.of_kind("summary")
     expect(page.get_by_text(f"{len(summaries)} matching runs")).to_be_visible()
-    expect(page.get_by_role("link", name=summaries[-1])).to_be_visible()
+    expect(page.get_by_role("link", name=summaries[-1], exact=True)).to_be_visible()
     scores = [site.metric(name, "test/miou") for name in summaries]
     assert [float(text) for text in rows_of(page, "metrics.`test/miou`")] == pytest.approx(scores, abs=1e-5)
     assert sorted(rows_of(page, NAME)) == sorted(summaries)
+    scroll(page, 900)  # columns that are out of sight are not drawn
+    page.wait_for_function("document.querySelector('.ag-row [col-id=\"tags.`verdict`\"]')")
     assert set(rows_of(page, "tags.`verdict`")) == {site.tags(name)["verdict"] for name in summaries}
+    scroll(page, 0)
 
 
 def seeds(page: Page, site: Site) -> None:
     """The cells below their experiment."""
     open_view(page, site, "Experiments with their seeds")
     summaries = site.of_kind("summary")
-    expect(page.get_by_role("link", name=summaries[0])).to_be_visible()
+    expect(page.get_by_role("link", name=summaries[0], exact=True)).to_be_visible()
     assert sorted(rows_of(page, NAME)) == sorted(summaries)
     first = rows_of(page, NAME)[0]
     page.locator(f".ag-row [col-id='{NAME}'] button").first.click()
     below = [name for name in site.of_kind("cell") if site.tags(name)["mlflow.parentRunId"] == site.id_of(first)]
     for name in below:
-        expect(page.get_by_role("link", name=name)).to_be_visible()
+        expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
     assert sorted(rows_of(page, NAME)[1 : 1 + len(below)]) == sorted(below)
 
 
@@ -186,8 +194,8 @@ def models(page: Page, site: Site) -> None:
     expect(page.get_by_text("v1", exact=True)).to_be_visible()
     entries = [name.replace(" · all seeds", "") for name in site.of_kind("summary")]
     for name in entries:
-        expect(page.get_by_role("link", name=name)).to_be_visible()
-    page.locator(".ag-center-cols-viewport").evaluate("table => table.scrollLeft = 820")
+        expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
+    scroll(page, 820)
     expect(page.locator(".ag-header-cell", has_text="test/miou")).to_be_visible()
 
 
@@ -202,7 +210,7 @@ def report(page: Page, site: Site) -> None:
 def registry(page: Page, site: Site) -> None:
     """The best cell of the dataset."""
     page.goto(site.address(f"models/{site.dataset}"))
-    expect(page.get_by_role("link", name="Version 1")).to_be_visible()
+    expect(page.get_by_role("link", name="Version 1", exact=True)).to_be_visible()
     expect(page.get_by_text("@ best")).to_be_visible()
 
 
