@@ -7,6 +7,7 @@ itself, many at a time, then a plain `dvc repro` for the rest. It keeps no state
 
 import argparse
 import json
+import os
 import random
 import signal
 import sys
@@ -22,14 +23,17 @@ from pipeline.plumbing.live_view import LiveView
 from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import Crew, run_stages
 from pipeline.running.local import PER_GPU, local_crew, slots
-from pipeline.running.process import dvc, dvc_at_once, dvc_says
+from pipeline.running.process import dvc, dvc_at_once, dvc_says, environment
 from pipeline.running.remote import check_remote
 from pipeline.running.stage import log_of
+from pipeline.running.warm import warm_process
 from pipeline.running.workers import cluster_crew, connected, dask_crew
 
 JUDGING = ("evaluate", "gradients")  # neither needs the other, and much of each runs on one core
 PLACES = ("jobs", "gpus", "scheduler", "cluster")
 SHOWN = {"BENCHMARK_LIVE": "driver"}  # tells trainings that they are shown in MLflow already
+
+Hire = Callable[[], AbstractContextManager[Crew]]
 
 
 def main() -> None:
@@ -40,15 +44,28 @@ def main() -> None:
     if options.pull:
         check_remote()
 
-    # Forced, since a `folder` dataset lies outside what DVC watches; with an unchanged plan nothing follows from it.
-    dvc("repro", "--force", "--single-item", "check")
     if options.dry:
+        check()
         return dry_run(options)
-    dvc("repro", *(["--pull"] if options.pull else []), "prepare")
+    with warm_process(environment() | threads(options)) as warm:  # it loads the libraries beside what comes first
+        run_all(hire, options, warm)
+    print("Report: results/report/index.html. Every run: `make ui`, then http://127.0.0.1:5000.")
+
+
+def check() -> None:
+    """Forced, since a `folder` dataset lies outside what DVC watches; from an unchanged plan nothing follows."""
+    dvc("repro", "--force", "--single-item", "check")
+
+
+def run_all(hire: Hire, options: argparse.Namespace, warm: dict[str, str]) -> None:
+    """All stages, from `check` to `publish`; `warm` has the variables by which stages find the warm process."""
+    pull = ["--pull"] if options.pull else []
+    check()
+    dvc("repro", *pull, "prepare")
     if options.pull:
         dvc("push", "--run-cache")  # what is here already
+    os.environ.update(warm)  # what came before needs no large library, and would wait for them
     cells, failed = train_all(hire, options)
-    pull = ["--pull"] if options.pull else []
     dvc_at_once(*(["repro", *pull, "--single-item", stage] for stage in JUDGING))
     if failed:
         report_without(failed, len(cells))
@@ -57,7 +74,6 @@ def main() -> None:
         dvc("repro")
     finally:  # what may have failed is MLflow; the results are there
         print(Path("results/leaderboard.md").read_text(encoding="utf-8"))
-    print("Report: results/report/index.html. Every run: `make ui`, then http://127.0.0.1:5000.")
 
 
 def parsed() -> argparse.Namespace:
@@ -77,9 +93,19 @@ def parsed() -> argparse.Namespace:
     return options
 
 
-def crew_of(options: argparse.Namespace) -> Callable[[], AbstractContextManager[Crew]]:
+def places(options: argparse.Namespace) -> list[dict[str, str]]:
+    """Where stages run on this machine, as what each place adds to their environment."""
+    return slots(options.jobs, options.gpus, options.per_gpu)
+
+
+def threads(options: argparse.Namespace) -> dict[str, str]:
+    """How many threads a training on this machine has, as a variable."""
+    return {"OMP_NUM_THREADS": places(options)[0]["OMP_NUM_THREADS"]}
+
+
+def crew_of(options: argparse.Namespace) -> Hire:
     """What gathers the crew that the options ask for, once there is work. Raises UserError if they cannot be met."""
-    here = slots(options.jobs, options.gpus, options.per_gpu)
+    here = places(options)
     if options.scheduler:
         connected(options.scheduler).close()
         return partial(dask_crew, options.scheduler, options.pull, SHOWN)
@@ -92,12 +118,11 @@ def dry_run(options: argparse.Namespace) -> None:
     """Say what would run. On a cluster, how many stages run at once is not known before it has let them in."""
     from pipeline.dry import estimate  # imports torch
 
-    here = slots(options.jobs, options.gpus, options.per_gpu)
-    at_once = 1 if options.scheduler or options.cluster else len(here)
-    print(*estimate(stale, at_once, int(here[0]["OMP_NUM_THREADS"])), sep="\n")
+    at_once = 1 if options.scheduler or options.cluster else len(places(options))
+    print(*estimate(stale, at_once, int(threads(options)["OMP_NUM_THREADS"])), sep="\n")
 
 
-def train_all(hire: Callable[[], AbstractContextManager[Crew]], options: argparse.Namespace) -> tuple[list[str], list]:
+def train_all(hire: Hire, options: argparse.Namespace) -> tuple[list[str], list]:
     """Run the stale searches and cells; the cells, and those of them that failed."""
     with ExitStack() as gathered:
         crew = None

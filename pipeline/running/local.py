@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from pipeline.plumbing.errors import UserError
 from pipeline.running.process import environment
 from pipeline.running.stage import Place, Result, run
-from pipeline.running.warm import ADDRESS, warm_process
 
 PER_GPU = 3  # cells that share a GPU, unless the user says otherwise: more would fill its memory
 
@@ -98,16 +97,11 @@ class Local:
 
 @contextmanager
 def local_crew(places: list[dict[str, str]], pull: bool, extra: dict[str, str]) -> Iterator[Local]:
-    """A crew on this machine; `extra` is added to the environment of its stages.
-
-    It has a warm process of its own, unless its stages will find one already.
-    """
-    common = environment() | extra
-    with nullcontext({}) if common.get(ADDRESS) else warm_process(common | _threads(len(places))) as warm:
-        crew = Local(places, common | warm, pull)
-        try:
-            yield crew
-        except BaseException:
-            crew.close(at_once=True)
-            raise
-        crew.close(at_once=False)
+    """A crew on this machine; `extra` is added to the environment of its stages."""
+    crew = Local(places, environment() | extra, pull)
+    try:
+        yield crew
+    except BaseException:
+        crew.close(at_once=True)
+        raise
+    crew.close(at_once=False)

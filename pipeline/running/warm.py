@@ -1,6 +1,6 @@
 """A process that has the libraries loaded: importing them takes longer than many a small training.
 
-`pipeline.run` starts it once. Each stage process of a training hands its work over and waits: the warm process forks,
+`pipeline.run` starts it once. Each stage process hands its work over and waits: the warm process forks,
 and the fork has every library loaded; the code of this project it reads anew, in the folder of who asked. Who hands
 over and who works live and die together: when the one is killed, so is the other. Without a warm process, or where it
 has gone, a stage does its work itself.
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.lifeline import die_with_parent
 
 ADDRESS = "BENCHMARK_WARM"  # environment variable: the socket of the warm process
@@ -33,9 +34,10 @@ LARGEST_REQUEST = 2**20  # bytes
 def warm_process(environment: dict[str, str], modules: Iterable[str] = LOADED) -> Iterator[dict[str, str]]:
     """Start a warm process with this environment and modules, and yield the variables by which trainings find it.
 
-    It must have the number of threads that trainings are to use. Nothing is yielded where forks cannot be watched.
+    It must have the number of threads that trainings are to use. None is started, and nothing yielded, where this
+    environment has one already or where forks cannot be watched.
     """
-    if not hasattr(os, "pidfd_open"):
+    if environment.get(ADDRESS) or not hasattr(os, "pidfd_open"):
         yield {}
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -138,6 +140,7 @@ def run(request: dict) -> int:
     os.environ.update({key: value for key, value in request["environment"].items() if key != ADDRESS})
     os.chdir(request["folder"])
     sys.path[0] = request["folder"]
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     sys.argv[1:] = request["arguments"]
     loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipeline"}
     for name in loaded:  # kept alive by their names here: one of them holds operators that it declared to torch
