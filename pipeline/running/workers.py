@@ -19,6 +19,7 @@ from pipeline.running.cluster import ClusterFile, imported
 from pipeline.running.local import cores
 from pipeline.running.process import PATIENCE, environment
 from pipeline.running.stage import Place, Result, run
+from pipeline.running.warm import ADDRESS
 
 SIGNS = CACHE / "signs"  # files by whose names workers know that they are in the directory of a run
 CODE = ("params.yaml", "dvc.yaml", "pipeline/**/*.py")
@@ -86,7 +87,8 @@ def connected(scheduler: Any) -> Any:
 @contextmanager
 def dask_crew(scheduler: Any, pull: bool, variables: dict[str, str]) -> Iterator[Workers]:
     """A crew of the workers of `scheduler`, an address or a cluster. Raises UserError if it is of no use."""
-    ours = {key: value for key, value in os.environ.items() if key.startswith("BENCHMARK_")}
+    # A warm process is of this machine, with the threads of its trainings, and would end them with this process.
+    ours = {key: value for key, value in os.environ.items() if key.startswith("BENCHMARK_") and key != ADDRESS}
     with connected(scheduler) as client, _sign(pull) as sign:
         orders = Orders(sign, f"stages-{uuid.uuid4()}", pull, ours | variables)
         _check_workers(client, orders)
