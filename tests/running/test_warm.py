@@ -72,6 +72,22 @@ def test_the_work_finds_its_folder_arguments_and_environment_and_the_libraries(t
     assert last == "handed over 0"
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_module_is_run_by_the_warm_process_or_where_there_is_none_by_itself(tmp_path, warm, loaded):
+    (tmp_path / "work.py").write_text("import sys; print(sys.argv[1:], 'torch' in sys.modules); sys.exit(3)")
+    environment = warm if loaded else {key: value for key, value in warm.items() if key != ADDRESS}
+    command = [sys.executable, "-m", "pipeline.running.handed", "work", "one"]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (3, f"['one'] {loaded}\n", "")
+
+
+def test_the_work_has_the_threads_of_who_asks(tmp_path, warm):
+    said, _ = ask(
+        tmp_path, "import torch; print(torch.get_num_threads())", warm | {"OMP_NUM_THREADS": "3"}
+    ).communicate()
+    assert said.splitlines()[0] == "3"
+
+
 def test_the_code_of_the_project_is_that_of_the_folder(tmp_path, warm):
     """Not what the warm process has loaded: another copy of the project may be at work."""
     (tmp_path / "pipeline").mkdir()
