@@ -6,7 +6,6 @@ the page of the report. What a training showed live is completed, and what param
 superseded. Doing it twice changes nothing, and after `mlflow.db` is deleted it brings everything back: `make publish`.
 """
 
-import sys
 from typing import Any
 
 from pipeline.measure.evidence import facts_of, read_meta, source_of
@@ -25,12 +24,9 @@ from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.plan import MODELS, read_plan
 from pipeline.plumbing.tracking import Store, failures_explained, tracking_uri
-from pipeline.running.warm import hand_over
 
 
 def main() -> None:
-    if (code := hand_over("pipeline.publish")) is not None:  # the best model is exported by torch
-        sys.exit(code)
     plan, report = read_plan("report"), Report.read()
     metas = {name: read_meta(name) for name in plan["axes"]["dataset"]}
     with failures_explained():
@@ -53,18 +49,17 @@ def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry:
     experiments, images = by_experiment(cells), report.gallery.get(entry, [])
     rows = [row for row in report.board.to_dict("records") if names_of(row) in experiments and entry == pool.first]
     winner = best_cell(rows, experiments, plan["primary_metric"])
-    jobs = [CellJob(cell, "cell", None, report.scores[name], images) for cell, name in cells.items()]
-    jobs.sort(key=lambda job: job.cell != winner)  # its run comes first, then it is registered
-    jobs += [CellJob(cell, "repeat", None, report.scores[name], images) for cell, name in again.items()]
-    with Publishers(sum(not showcase.has(job.exhibit()) for job in jobs)) as publishers:
+    trained = {cell: CellJob(cell, "cell", report.scores[name], images).exhibit() for cell, name in cells.items()}
+    repeated = [CellJob(cell, "repeat", report.scores[name], images).exhibit() for cell, name in again.items()]
+    with Publishers(sum(not showcase.has(each) for each in [*trained.values(), *repeated])) as publishers:
         parents = {
             names_of(row): showcase.show(summary_exhibit(row, report, experiments[names_of(row)])).info.run_id
             for row in reversed(rows)  # MLflow shows the last model first: so the best one
         }
-        below = [job._replace(parent=parents.get(cells[job.cell][:4])) if job.kind == "cell" else job for job in jobs]
+        order = sorted(trained, key=lambda cell: cell != winner)  # its run comes first, then it is registered
         publishers.show(
             showcase,
-            [job.exhibit() for job in below],
+            [*(trained[cell].below(parents.get(cells[cell][:4])) for cell in order), *repeated],
             lambda: publish_best(showcase, pool.name, winner) if winner else None,
         )
     for search in dict.fromkeys(cell.search for cell in combinations(plan["axes"]) if cell.dataset == entry):

@@ -131,5 +131,7 @@ def test_make_knows_it():
     """Without running it: this is the real workspace."""
     if not shutil.which("make"):
         pytest.skip("no make here")
-    said = subprocess.run(["make", "--dry-run", "clean"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "python -m pipeline.clean" in said.stdout.splitlines()
+    said = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "clean"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines()[-1] == "python -m pipeline.clean"

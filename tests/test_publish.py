@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.learn.torchvision_schemas import declare_missing_operators
 from pipeline.measure.metrics.table import METRICS
 from tests.exported_runs import exported, runs
 from tests.miniature import Miniature
@@ -195,6 +196,7 @@ def test_the_best_cell_is_registered_and_loads_without_this_project(shown, finis
 
 def logits_of(cell, facts: dict[str, Any], images: np.ndarray) -> np.ndarray:
     """By segmentation_models_pytorch alone; 32 pixels need no padding."""
+    declare_missing_operators()
     import segmentation_models_pytorch as smp
     import torch
 

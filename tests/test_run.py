@@ -244,3 +244,6 @@ def test_a_changed_file_of_a_folder_dataset_is_noticed(tmp_path):
     Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(tmp_path / "images" / "03.png")
     said = workspace.run("pipeline.run", "--dry").stdout
     assert re.search(r"train +mine × unet_tiny × cross_entropy +1 cell$", said, re.M)
+    said = workspace.run("pipeline.run", "-j", "1").stdout
+    assert "[1/1] train@mine-unet_tiny-cross_entropy-none-0" in said
+    assert workspace.status() == set()

@@ -11,7 +11,7 @@ from pipeline.measure.counts.region import iou
 from pipeline.measure.evidence import source_of
 from pipeline.measure.tables.gallery import stored_masks
 from pipeline.mlflow_view.keys import metric_key, plain
-from pipeline.mlflow_view.names import COMMIT, PARENT, cell_name, cell_params, cell_tags
+from pipeline.mlflow_view.names import COMMIT, cell_name, cell_params, cell_tags
 from pipeline.mlflow_view.picture import picture
 from pipeline.mlflow_view.report import known
 from pipeline.mlflow_view.showcase import Exhibit
@@ -45,13 +45,13 @@ class CellFiles(NamedTuple):
         """What was fitted on the validation split, if anything was."""
         return (self.evaluation or {}).get("decision")
 
-    def tags(self, kind: str, parent: str | None) -> dict[str, str]:
-        """Of a run of this kind, cell or repeat, below the run with id `parent`, if there is one."""
+    def tags(self, kind: str) -> dict[str, str]:
+        """Of a run of this kind, cell or repeat."""
         stage = {"cell": self.cell.stage, "repeat": f"repeat@{self.cell.name}"}[kind]
         tags = {**cell_tags(self.facts), "kind": kind, "status": self.facts["status"], "dvc.stage": stage}
         if commit := self.origin["git_commit"]:
             tags |= {"git.commit": commit, COMMIT: commit.removesuffix("-dirty")}
-        return tags | ({PARENT: parent} if parent else {})
+        return tags
 
     def params(self) -> dict[str, Any]:
         where = {key: self.origin[key] for key in ("device", "threads") if self.origin[key] is not None}
@@ -100,8 +100,6 @@ class CellJob(NamedTuple):
     cell: Cell
     kind: str
     """cell or repeat"""
-    parent: str | None
-    """Id of the run of its experiment, which it lies below; none for a repeat."""
     scores: dict[str, float]
     """As in the report."""
     images: list[int]
@@ -113,7 +111,7 @@ class CellJob(NamedTuple):
         counted = [file_digest(file) for file in (COUNTS / self.cell.name).glob("classes.parquet")]
         pictured = [images, file_digest(stored)] if images else []
         content = digest([*files[1:], self.kind, self.scores, counted, pictured, read_plan("publish")])
-        started, tags = files.origin["started"], files.tags(self.kind, self.parent)
+        started, tags = files.origin["started"], files.tags(self.kind)
         return Exhibit(files.facts["fingerprint"], cell_name(self.cell), started, tags, content, self.fill)
 
     def fill(self, store: Store, run: Any) -> tuple[list[Point], dict[str, Any]]:

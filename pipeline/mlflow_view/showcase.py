@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
+from pipeline.mlflow_view.names import PARENT
 from pipeline.plumbing.tracked_models import delete_models
 from pipeline.plumbing.tracking import KEY, Point, Store
 
@@ -21,6 +22,10 @@ class Exhibit(NamedTuple):
     """Digest of all that `fill` logs and returns."""
     fill: Callable[[Store, Any], tuple[Iterable[Point], Mapping[str, Any]]]
     """Logs what belongs to the run, finishes it, and returns its points and params."""
+
+    def below(self, parent: str | None) -> Self:
+        """The same, below the run with that id if there is one."""
+        return self._replace(tags={**self.tags, PARENT: parent}) if parent else self
 
 
 class Showcase:
