@@ -24,19 +24,21 @@ from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.plan import MODELS, read_plan
 from pipeline.plumbing.tracking import Store, failures_explained, tracking_uri
+from pipeline.plumbing.tracking_file import new_file
 
 
 def main() -> None:
     plan, report = read_plan("report"), Report.read()
     metas = {name: read_meta(name) for name in plan["axes"]["dataset"]}
-    with failures_explained():
-        store = Store()
+    uri = tracking_uri()
+    with failures_explained(), new_file(uri) as new:
+        store = Store(new)
         for pool in find_pools(metas):
             for entry in pool.entries:
                 classes, version = plain(metas[entry]["classes"]), store.mlflow.__version__
                 tags = experiment_tags(entry, plan["primary_metric"], classes, version)
                 publish_dataset(Showcase.open(store, entry, tags), plan, pool, entry, report)
-    print(f"MLflow at {tracking_uri()} shows what results/ says.")
+    print(f"MLflow at {uri} shows what results/ says.")
 
 
 def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry: str, report: Report) -> None:
@@ -47,21 +49,23 @@ def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry:
     """
     cells, again = (shown_cells(each, pool, entry, report) for each in planned_cells(plan))
     experiments, images = by_experiment(cells), report.gallery.get(entry, [])
-    rows = [row for row in report.board.to_dict("records") if names_of(row) in experiments and entry == pool.first]
-    winner = best_cell(rows, experiments, plan["primary_metric"])
+    board = [row for row in report.board.to_dict("records") if names_of(row) in experiments and entry == pool.first]
+    rows = {names_of(row): row for row in board}
+    winner = best_cell(board, experiments, plan["primary_metric"])
     trained = {cell: CellJob(cell, "cell", report.scores[name], images).exhibit() for cell, name in cells.items()}
     repeated = [CellJob(cell, "repeat", report.scores[name], images).exhibit() for cell, name in again.items()]
-    with Publishers(sum(not showcase.has(each) for each in [*trained.values(), *repeated])) as publishers:
-        parents = {
-            names_of(row): showcase.show(summary_exhibit(row, report, experiments[names_of(row)])).info.run_id
-            for row in reversed(rows)  # MLflow shows the last model first: so the best one
-        }
-        order = sorted(trained, key=lambda cell: cell != winner)  # its run comes first, then it is registered
-        publishers.show(
-            showcase,
-            [*(trained[cell].below(parents.get(cells[cell][:4])) for cell in order), *repeated],
-            lambda: publish_best(showcase, pool.name, winner) if winner else None,
-        )
+    with Publishers(showcase, sum(not showcase.has(each) for each in [*trained.values(), *repeated])) as publishers:
+        # MLflow shows the last model first: so the best one.
+        for names in [*(names for names in experiments if names not in rows), *reversed(rows)]:
+            group = experiments[names]
+            row = showcase.show(summary_exhibit(rows[names], report, group)).info.run_id if names in rows else None
+            below = {cell: trained[cell].below(row) for cell in group}
+            if winner in below:
+                showcase.show(below.pop(winner))  # here, since it is registered while others are shown
+            publishers.show(below.values())
+        publishers.show(repeated)
+        if winner:
+            publish_best(showcase, pool.name, winner)
     for search in dict.fromkeys(cell.search for cell in combinations(plan["axes"]) if cell.dataset == entry):
         for exhibit in trial_exhibits(search):
             showcase.show(exhibit)

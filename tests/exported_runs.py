@@ -57,6 +57,6 @@ def exported(workspace: Miniature, **environment: str) -> dict[str, Any]:
     return found
 
 
-def runs(workspace: Miniature) -> list[dict[str, Any]]:
+def runs(workspace: Miniature, **environment: str) -> list[dict[str, Any]]:
     """Every run in MLflow, with all that can be seen of it."""
-    return exported(workspace)["runs"]
+    return exported(workspace, **environment)["runs"]

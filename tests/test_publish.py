@@ -329,21 +329,29 @@ def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, publish
         assert found[key] == done[key]
 
 
-def test_a_publication_that_was_killed_is_done_again(workspace, published):
-    """By an error in the middle of the second cell; a half-shown run has no digest of its content."""
-    (workspace.root / "mlflow.db").unlink()
+@pytest.mark.parametrize("new", [False, True], ids=["a store that is there", "a new one"])
+def test_a_publication_that_was_killed_is_done_again(workspace, published, new):
+    """In the middle of the second cell. A half-shown run has no digest of its content; of a new store nothing is left."""
+    database = workspace.root / "mlflow.db"
+    database.unlink()
+    if not new:
+        (workspace.root / "make.py").write_text("from pipeline.plumbing.tracking import Store\nStore()\n")
+        workspace.run("make")
     (workspace.root / "broken.py").write_text(
         "import os\nfrom pipeline import publish\nfrom pipeline.plumbing.tracking import Store\n"
-        "publish.AT_ONCE, finish = 1, Store.finish\n"
+        "finish = Store.finish\n"
         "def once(store, run, *rest):\n"
         "    if run.info.run_name == 'dice · none · seed 0 · unet_tiny': os._exit(9)\n"
         "    finish(store, run, *rest)\n"
         "Store.finish = once\npublish.main()\n"
     )
     assert workspace.run("broken", check=False, BENCHMARK_WARM="").returncode == 9
-    assert "content" not in of_cell_half(runs(workspace))["tags"]
+    assert database.exists() is not new
+    if not new:
+        assert "content" not in of_cell_half(runs(workspace))["tags"]
     publish(workspace)
     assert without_ids(runs(workspace)) == without_ids(published)
+    assert [*workspace.root.glob("mlflow.db*")] == [database]
 
 
 def of_cell_half(found: Runs) -> dict[str, Any]:

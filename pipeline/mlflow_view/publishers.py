@@ -3,8 +3,8 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -20,9 +20,10 @@ _store: Store | None = None
 
 
 class Publishers:
-    """As many processes as there are cores, while there are many exhibits to show; otherwise none."""
+    """As many processes as there are cores, while many exhibits are to be shown; otherwise none."""
 
-    def __init__(self, exhibits: int) -> None:
+    def __init__(self, showcase: Showcase, exhibits: int) -> None:
+        self.showcase, self.given = showcase, list[Future[tuple[str, Any]]]()
         self.processes = min(os.cpu_count() or 1, MOST) if exhibits > ALONE else 0
         self.pool: ProcessPoolExecutor | None = None
 
@@ -35,25 +36,27 @@ class Publishers:
                 self.pool.submit(library)  # which takes seconds, in which there is other work
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.pool:
-            self.pool.shutdown(cancel_futures=True)  # after a failure, what has not begun must not begin
-
-    def show(self, showcase: Showcase, exhibits: Sequence[Exhibit], meanwhile: Callable[[], None]) -> None:
-        """Show all, the first of them before anything else, and do what there is to do meanwhile."""
-        waiting = [each for each in exhibits if not showcase.shows(each)]
-        for each in waiting[:1]:
-            showcase.show(each)  # alone: it may bring a new dataset, which no two processes must make at once
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        """Wait until all are shown; after a failure, what has not begun does not begin."""
         if self.pool is None:
-            for each in _progress(waiting[1:]):
+            return
+        try:
+            if not failure:
+                for done in tqdm(as_completed(self.given), total=len(self.given), unit="run", disable=None):
+                    self.showcase.take(*done.result())
+        finally:
+            self.pool.shutdown(cancel_futures=True)
+
+    def show(self, exhibits: Iterable[Exhibit]) -> None:
+        """Show these, or have them shown by another process, which may go on when this returns."""
+        showcase = self.showcase
+        for each in exhibits:
+            # The first is shown here: it may bring a new dataset, which no two processes must make at once.
+            if self.pool is None or not showcase.shown:
                 showcase.show(each)
-            return meanwhile()
-        given = [
-            self.pool.submit(_show, showcase.experiment, each, showcase.runs.get(each.key)) for each in waiting[1:]
-        ]
-        meanwhile()
-        for done in _progress(as_completed(given), len(given)):
-            showcase.take(*done.result())
+            elif not showcase.shows(each):
+                new, older = showcase.store.new, showcase.runs.get(each.key)
+                self.given.append(self.pool.submit(_show, new, showcase.experiment, each, older))
 
 
 def _begin(parent: int) -> None:
@@ -61,13 +64,9 @@ def _begin(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
 
 
-def _show(experiment: str, exhibit: Exhibit, older: Any) -> tuple[str, Any]:
+def _show(new: str | None, experiment: str, exhibit: Exhibit, older: Any) -> tuple[str, Any]:
     """In another process: show it, in the place of an older run if there is one; its key and its run."""
     global _store
     with failures_explained():
-        _store = _store or Store()
+        _store = _store or Store(new)
         return exhibit.key, Showcase(_store, experiment, {exhibit.key: older} if older else {}).show(exhibit)
-
-
-def _progress(exhibits: Any, total: int | None = None) -> Any:
-    return tqdm(exhibits, total=total, unit="run", dynamic_ncols=True, disable=None)

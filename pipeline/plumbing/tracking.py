@@ -3,7 +3,6 @@
 MLflow is a view of the files. Runs and models are found again by tags, never by an id kept in a file.
 """
 
-import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import CACHE
+from pipeline.plumbing.tracking_file import new_file, trust_memory
 
 KEY = "fingerprint"  # tag that says which files a run shows
 PATIENCE = 20  # seconds that a server may take to answer, and that a training that has ended waits for its view
@@ -61,10 +60,17 @@ def library() -> ModuleType:
 class Store:
     """The runs of this project in one MLflow store. Raises MLflow's own errors where the store cannot be reached."""
 
-    def __init__(self) -> None:
-        self.mlflow, self.entities, uri = library(), library().entities, tracking_uri()
-        make_database(self.mlflow, uri)
-        self.client = self.mlflow.MlflowClient(uri)
+    def __init__(self, new: str | None = None) -> None:
+        """Opens `new`, the address that `new_file` gave; without it the store in use, whose file is made if need be."""
+        self.mlflow, self.entities, self.new = library(), library().entities, new
+        if new:
+            trust_memory()
+            self.mlflow.set_tracking_uri(new)  # the files of a model are found by it, whatever the client was told
+        else:
+            with new_file(tracking_uri()) as empty:
+                if empty:
+                    self.mlflow.MlflowClient(empty).search_experiments()
+        self.client = self.mlflow.MlflowClient(new or tracking_uri())
 
     def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """Id of the experiment of that name, made if there is none, with these tags."""
@@ -168,27 +174,10 @@ class Store:
                 return found
 
 
-def make_database(mlflow: ModuleType, uri: str) -> None:
-    """Make the SQLite file of a store if there is none, whole or not at all.
-
-    MLflow makes it by dozens of migrations; broken off among them, they leave a file that it can never use again.
-    """
-    if not uri.startswith("sqlite:///") or (path := Path(uri.removeprefix("sqlite:///").partition("?")[0])).exists():
-        return
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several trainings that begin at once, one makes it
-        if path.exists():
-            return
-        for leftover in path.parent.glob(f"{path.name}.part*"):
-            leftover.unlink()
-        mlflow.MlflowClient(f"sqlite:///{path}.part").search_experiments()
-        os.replace(f"{path}.part", path)
-
-
 @contextmanager
 def failures_explained() -> Iterator[None]:
     """Turns the errors of a store that is missing, broken or not to be reached into a UserError."""
+    uri = tracking_uri()
     try:
         yield
     except Exception as reason:
@@ -196,7 +185,7 @@ def failures_explained() -> Iterator[None]:
         if not of_the_store and not isinstance(reason, OSError | ImportError):
             raise
         raise UserError(
-            f"MLflow at {tracking_uri()} cannot be used: {first_line(reason)}. All results are safe in files; set "
+            f"MLflow at {uri} cannot be used: {first_line(reason)}. All results are safe in files; set "
             "MLFLOW_TRACKING_URI to a store that works, then run `make publish`."
         ) from None
 
