@@ -37,10 +37,10 @@ def test_three_hundred_cells_are_published_in_a_minute(many):
     assert again < first / 2
 
 
-def test_three_hundred_cells_are_published_to_a_server(many, tmp_path):
-    """How long that takes is for the server to say, which does each call on the same cores."""
+def test_three_hundred_cells_are_published_to_a_server_in_a_minute(many, tmp_path):
     with Server(tmp_path, workers=4) as server:
         first = seconds(many, MLFLOW_TRACKING_URI=server.uri)
         kinds = [run["tags"]["kind"] for run in runs(many, MLFLOW_TRACKING_URI=server.uri)]
     print(f"\n300 cells to a new server: {first:.0f} s")
     assert (kinds.count("cell"), kinds.count("summary")) == (300, 100)
+    assert first < LIMIT
