@@ -30,7 +30,7 @@ from pipeline.plumbing.tracking_file import new_file
 def main() -> None:
     plan, report = read_plan("report"), Report.read()
     metas = {name: read_meta(name) for name in plan["axes"]["dataset"]}
-    uri = tracking_uri()
+    uri = tracking_uri()  # before a new store is opened under a temporary name
     with failures_explained(), new_file(uri) as new:
         store = Store(new)
         for pool in find_pools(metas):
@@ -51,15 +51,15 @@ def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry:
     experiments, images = by_experiment(cells), report.gallery.get(entry, [])
     board = [row for row in report.board.to_dict("records") if names_of(row) in experiments and entry == pool.first]
     rows = {names_of(row): row for row in board}
-    winner = best_cell(board, experiments, plan["primary_metric"])
+    winner = best_cell(rows.values(), experiments, plan["primary_metric"])
     trained = {cell: CellJob(cell, "cell", report.scores[name], images).exhibit() for cell, name in cells.items()}
     repeated = [CellJob(cell, "repeat", report.scores[name], images).exhibit() for cell, name in again.items()]
     with Publishers(showcase, sum(not showcase.has(each) for each in [*trained.values(), *repeated])) as publishers:
         # MLflow shows the last model first: so the best one.
         for names in [*(names for names in experiments if names not in rows), *reversed(rows)]:
             group = experiments[names]
-            row = showcase.show(summary_exhibit(rows[names], report, group)).info.run_id if names in rows else None
-            below = {cell: trained[cell].below(row) for cell in group}
+            parent = showcase.show(summary_exhibit(rows[names], report, group)).info.run_id if names in rows else None
+            below = {cell: trained[cell].below(parent) for cell in group}
             if winner in below:
                 showcase.show(below.pop(winner))  # here, since it is registered while others are shown
             publishers.show(below.values())

@@ -351,7 +351,7 @@ def test_a_publication_that_was_killed_is_done_again(workspace, published, new):
         assert "content" not in of_cell_half(runs(workspace))["tags"]
     publish(workspace)
     assert without_ids(runs(workspace)) == without_ids(published)
-    assert [*workspace.root.glob("mlflow.db*")] == [database]
+    assert [*workspace.root.glob("*mlflow.db*")] == [database]
 
 
 def of_cell_half(found: Runs) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The report says which experiment is best, by the mean over its seeds on the test
 validation split says: by the test split it would be the luckiest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ ALIAS = "best"
 
 
 def best_cell(
-    rows: Sequence[Mapping[str, Any]], experiments: Mapping[tuple[str, ...], list[Cell]], primary: str
+    rows: Iterable[Mapping[str, Any]], experiments: Mapping[tuple[str, ...], list[Cell]], primary: str
 ) -> Cell | None:
     """The best cell of the best row of the leaderboard; None if no training of that has finished."""
     sign = 1 if METRICS[primary].higher_is_better else -1

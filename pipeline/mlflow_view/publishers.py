@@ -23,7 +23,8 @@ class Publishers:
     """As many processes as there are cores, while many exhibits are to be shown; otherwise none."""
 
     def __init__(self, showcase: Showcase, exhibits: int) -> None:
-        self.showcase, self.given = showcase, list[Future[tuple[str, Any]]]()
+        self.showcase = showcase
+        self.given: list[Future[tuple[str, Any]]] = []
         self.processes = min(os.cpu_count() or 1, MOST) if exhibits > ALONE else 0
         self.pool: ProcessPoolExecutor | None = None
 
@@ -42,7 +43,8 @@ class Publishers:
             return
         try:
             if not failure:
-                for done in tqdm(as_completed(self.given), total=len(self.given), unit="run", disable=None):
+                shown = as_completed(self.given)
+                for done in tqdm(shown, total=len(self.given), unit="run", dynamic_ncols=True, disable=None):
                     self.showcase.take(*done.result())
         finally:
             self.pool.shutdown(cancel_futures=True)

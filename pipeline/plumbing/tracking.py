@@ -177,7 +177,7 @@ class Store:
 @contextmanager
 def failures_explained() -> Iterator[None]:
     """Turns the errors of a store that is missing, broken or not to be reached into a UserError."""
-    uri = tracking_uri()
+    uri = tracking_uri()  # now: a new store is opened under a temporary name, which MLflow keeps in the environment
     try:
         yield
     except Exception as reason:

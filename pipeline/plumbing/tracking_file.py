@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.plumbing.files import CACHE
+from pipeline.plumbing.files import CACHE, whole
 
 
 @contextmanager
@@ -27,13 +27,12 @@ def new_file(uri: str) -> Iterator[str | None]:
         if path.exists():
             yield None
             return
-        for leftover in path.parent.glob(f"{path.name}.part*"):
+        for leftover in path.parent.glob(f".{path.name}.*.part*"):  # of `whole` in a killed process, and its journal
             leftover.unlink()
-        part = Path(f"{path}.part")
-        yield f"sqlite:///{part}"
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with whole(path) as part:
+            yield f"sqlite:///{part}"
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def trust_memory() -> None:

@@ -61,21 +61,21 @@ def test_eight_write_at_once_to_a_store_that_is_not_there_yet(tmp_path):
     assert sorted(run.info.run_name for run in runs) == [f"cell {number}" for number in range(8)]
     for run in runs:
         assert [point.step for point in client.get_metric_history(run.info.run_id, "val/iou/9")] == [*range(1, 13)]
-    assert [file.name for file in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
+    assert [file.name for file in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
 
 
 def test_a_database_whose_making_was_killed_is_made_by_the_next(tmp_path):
     """What MLflow's migrations leave when they are broken off, it could never use again."""
     make = "from pipeline.plumbing.tracking import Store; print(len(Store().client.search_experiments()))"
     with python(tmp_path, make) as process:
-        while not (begun := list(tmp_path.glob("mlflow.db*"))) or begun[0].stat().st_size < 50_000:
+        while not (begun := list(tmp_path.glob("*mlflow.db*"))) or begun[0].stat().st_size < 50_000:
             time.sleep(0.01)
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "mlflow.db").exists()
     with python(tmp_path, make) as process:
         assert process.communicate(timeout=300) == ("1\n", "")
-    assert [file.name for file in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
+    assert [file.name for file in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
 
 
 @pytest.fixture(scope="module")

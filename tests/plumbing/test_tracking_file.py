@@ -31,7 +31,7 @@ def test_the_file_is_there_when_the_block_has_ended(here):
         fill(new, "runs")
         assert not (here / "store.db").exists()
     assert tables(here / "store.db") == ["runs"]
-    assert not [*here.glob("store.db.*")]
+    assert [file.name for file in here.glob("*store.db*")] == ["store.db"]
 
 
 def test_a_failure_leaves_no_file_and_the_next_begins_anew(here):
