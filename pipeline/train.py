@@ -12,7 +12,6 @@ A training that was killed goes on from its last checkpoint.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ from pipeline.plumbing.lifeline import die_with_parent
 from pipeline.plumbing.live_view import LiveView
 from pipeline.plumbing.plan import MODELS, PREPARED, fingerprint, options_of, read_cell_plan, read_rate
 from pipeline.plumbing.provenance import provenance, provenance_without_training
-from pipeline.running.warm import hand_over
 
 if TYPE_CHECKING:
     from pipeline.learn.trainer import Outcome
@@ -39,8 +37,6 @@ def main() -> None:
     parser.add_argument("cell", help="DATASET-MODEL-LOSS-STRATEGY-SEED, names as in params.yaml")
     name = parser.parse_args().cell
     die_with_parent()
-    if (code := hand_over("pipeline.train")) is not None:
-        sys.exit(code)
     try:
         cell = Cell.parse(name)
     except ValueError:

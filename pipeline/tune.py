@@ -9,7 +9,6 @@ nothing is trained. Writes to `data/tuned/<dataset>-<model>-<loss>/`:
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import whole, write_json
 from pipeline.plumbing.lifeline import die_with_parent
 from pipeline.plumbing.plan import TUNED, read_plan
-from pipeline.running.warm import hand_over
 
 FLAT = 0.02  # mean IoU: a search whose scores differ by less has chosen among equals
 
@@ -30,8 +28,6 @@ def main() -> None:
     if len(names) != 3:
         raise UserError(f"{name}: not a search; it must read DATASET-MODEL-LOSS.")
     die_with_parent()
-    if searched(names[2]) and (code := hand_over("pipeline.tune")) is not None:
-        sys.exit(code)
     tune(*names)
 
 

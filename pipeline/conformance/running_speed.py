@@ -24,6 +24,7 @@ from pipeline.conformance.sections import write_section
 from pipeline.conformance.speed import hardware
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import read_json
+from pipeline.plumbing.machine import cores
 
 PAGE, CELLS = Path("docs/performance.md"), 12
 CODE = ("pipeline", "dvc.yaml", ".dvcignore")
@@ -50,7 +51,7 @@ class Measured(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("-j", "--jobs", type=int, default=cores())
     jobs = parser.parse_args().jobs
     commands = {"`dvc repro`": [*DVC, "repro"], f"`-j {jobs}`": [sys.executable, "-m", "pipeline.run", "-j", str(jobs)]}
     with tempfile.TemporaryDirectory() as folder:

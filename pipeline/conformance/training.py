@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pipeline.learn.compiled import compile_network
 from pipeline.learn.device import loader_workers
 from pipeline.learn.fit import Listener, fit
 from pipeline.learn.samples import TrainSamples, batches, open_split
@@ -115,9 +116,11 @@ def bare_steps(task: Task, device: torch.device, laps: Laps) -> nn.Module:
     autocast = torch.autocast(device.type, getattr(torch, settings.precision), enabled=mixed)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
     images, masks = (each.to(device) for each in first_batch(samples, settings))
+    compiled = settings.compile and device.type == "cuda"
+    network = compile_network(model, images, autocast) if compiled else model
     for iteration in range(settings.iterations):
         with autocast:
-            logits = model(images)
+            logits = network(images)
         loss = criterion(logits, masks, iteration=iteration)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
@@ -205,7 +208,7 @@ def write_files(prepared: Path, drawn: np.ndarray, folder: Path) -> list[str]:
     for kind, arrays in (("images", images), ("masks", masks)):
         (folder / kind).mkdir()
         for index in np.unique(drawn):
-            Image.fromarray(np.array(arrays[index])).save(folder / kind / f"{index}.png")
+            Image.fromarray(np.array(arrays[index])).save(folder / kind / f"{index}.png", compress_level=1)
     return [str(index) for index in drawn]
 
 

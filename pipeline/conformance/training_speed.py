@@ -7,7 +7,6 @@ chooses the device, `BENCHMARK_WORKERS` the loader processes.
 
 import argparse
 import functools
-import os
 import platform
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +36,7 @@ from pipeline.conformance.turns import Ratio, by_turns, digits, ratio
 from pipeline.learn.device import chosen_device
 from pipeline.learn.training import Task
 from pipeline.plumbing.errors import UserError, run_stage
+from pipeline.plumbing.machine import cores
 from pipeline.plumbing.plan import read_plan
 
 PAGE = Path("docs/performance.md")
@@ -100,7 +100,7 @@ def pairs() -> list[str]:
 
 
 def default_processes(device: torch.device) -> int:
-    return 3 if device.type == "cuda" else len(os.sched_getaffinity(0))
+    return 3 if device.type == "cuda" else cores()
 
 
 # --- one process ---

@@ -2,7 +2,6 @@
 
 import functools
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor
 from threading import Barrier
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from pipeline.conformance.training import Laps, task_of, validated_loop, wall_clock
+from pipeline.plumbing.machine import cores
 
 PATIENCE = 600.0  # seconds until a training that does not begin stops the others
 
@@ -35,7 +35,7 @@ class Throughput(NamedTuple):
 def together(dataset: str, model: str, iterations: int, processes: int, device: torch.device) -> Throughput:
     """Train in so many processes, which share the cores as those of `pipeline.run` do; all are timed from the moment at
     which all have warmed up. Means over the processes."""
-    threads, context = max(1, len(os.sched_getaffinity(0)) // processes), multiprocessing.get_context("spawn")
+    threads, context = max(1, cores() // processes), multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(processes, mp_context=context) as pool:
         start = manager.Barrier(processes, timeout=PATIENCE)
         train = functools.partial(_train, dataset, model, iterations, str(device), threads, start)

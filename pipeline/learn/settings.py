@@ -61,6 +61,9 @@ class Fit(Options):
     """Probability that a channel in front of the last layer is dropped."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the forward pass; below float32 under autocast, float16 with a scaled loss."""
+    compile: bool = False
+    """On a GPU, train the network as `torch.compile` makes it: worth its while in trainings of a minute and more. The
+    CPU does without."""
     augmentation: Literal["none", "light", "strong"] = "light"
     """Common to all losses; see `pipeline/learn/augmentation.py`."""
     horizontal_flip: bool = True

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pipeline.learn.compiled import compile_network
 from pipeline.learn.schedule import lr_factor
 from pipeline.learn.settings import Fit
 from pipeline.learn.stopwatch import Stopwatch
@@ -75,6 +76,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         mixed = settings.precision != "float32"
         self.autocast = torch.autocast(device.type, getattr(torch, settings.precision), enabled=mixed)
+        self.network = None if settings.compile and device.type == "cuda" else model
         self.done = 0
         self.losses = torch.zeros(settings.iterations, device=device)
         self.history: list[Validation] = []
@@ -93,8 +95,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         images, *truth = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+        if self.network is None:
+            self.network = compile_network(self.model, images, self.autocast)
+            self.watch.lap("compiling")
         with self.autocast:
-            logits = self.model(images)
+            logits = self.network(images)
         self.watch.lap("network")
         # Cut at the logits, so that the cost of the loss can be told apart; the gradients are the same.
         cut = logits.detach().requires_grad_()

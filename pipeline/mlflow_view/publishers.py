@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from pipeline.mlflow_view.showcase import Exhibit, Showcase
 from pipeline.plumbing.lifeline import die_with_parent
+from pipeline.plumbing.machine import cores
 from pipeline.plumbing.tracking import Store, failures_explained, library
 
 ALONE = 24  # exhibits; for fewer, loading the libraries in each process takes longer than showing them
@@ -25,7 +26,7 @@ class Publishers:
     def __init__(self, showcase: Showcase, exhibits: int) -> None:
         self.showcase = showcase
         self.given: list[Future[tuple[str, Any]]] = []
-        self.processes = min(os.cpu_count() or 1, MOST) if exhibits > ALONE else 0
+        self.processes = min(cores(), MOST) if exhibits > ALONE else 0
         self.pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:

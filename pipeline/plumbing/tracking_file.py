@@ -1,13 +1,13 @@
 """The SQLite file of an MLflow store, where there is none yet: filled under a temporary name, then renamed."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.plumbing.files import CACHE, whole
+from pipeline.plumbing.files import whole
+from pipeline.plumbing.machine import one_at_a_time
 
 
 @contextmanager
@@ -21,9 +21,7 @@ def new_file(uri: str) -> Iterator[str | None]:
     if not uri.startswith("sqlite:///") or path.exists():
         yield None
         return
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several trainings that begin at once, one makes it
+    with one_at_a_time("mlflow"):  # of several trainings that begin at once, one makes it
         if path.exists():
             yield None
             return

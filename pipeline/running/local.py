@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.machine import cores
 from pipeline.running.process import environment
 from pipeline.running.stage import Place, Result, run
 
 PER_GPU = 3  # cells that share a GPU, unless the user says otherwise: more would fill its memory
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def slots(jobs: int | None = None, gpus: str | None = None, per_gpu: int | None = None) -> list[dict[str, str]]:

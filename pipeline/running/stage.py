@@ -1,10 +1,8 @@
 """One stage of a cell or a search, run through DVC, on whatever machine this is."""
 
-import fcntl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +11,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 from pipeline.plumbing.checkpoints import forget
 from pipeline.plumbing.files import CACHE
 from pipeline.plumbing.journal import Follower
+from pipeline.plumbing.machine import one_at_a_time
 from pipeline.running.process import dvc_command, end, start
 
 LOGS = CACHE / "logs"
@@ -65,7 +64,7 @@ def run(stage: str, place: Place, pull: bool, upstream: str | None = None) -> Re
     code, said, ran = 0, "", False
     try:
         if upstream:
-            with _alone():
+            with one_at_a_time("upstream"):
                 code, said = _insist(stage, place, "repro", "--pull", upstream)
         if code == 0:
             code, said = _insist(stage, place, "repro", *(["--pull"] if pull else []), "--single-item", stage)
@@ -77,14 +76,6 @@ def run(stage: str, place: Place, pull: bool, upstream: str | None = None) -> Re
     if code == 0:
         forget([name_of(stage)])
     return Result(code, time.monotonic() - started, ran, ran and _diverged(stage, clock), said[-LONGEST_LOG:])
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One process or thread at a time in this directory."""
-    with (CACHE / "upstream.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _insist(stage: str, place: Place, *arguments: str) -> tuple[int, str]:

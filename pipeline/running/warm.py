@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.lifeline import die_with_parent
+from pipeline.plumbing.machine import cores
 
 ADDRESS = "BENCHMARK_WARM"  # environment variable: the socket of the warm process
 LOADED = ("pipeline.learn.training", "torch._dynamo")  # with all that they import
@@ -140,7 +141,7 @@ def run(request: dict) -> int:
     os.environ.update({key: value for key, value in request["environment"].items() if key != ADDRESS})
     os.chdir(request["folder"])
     sys.path[0] = request["folder"]
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cores()))
     sys.argv[1:] = request["arguments"]
     loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pipeline"}
     for name in loaded:  # kept alive by their names here: one of them holds operators that it declared to torch

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import CACHE, write_text
+from pipeline.plumbing.machine import cores
 from pipeline.running.cluster import ClusterFile, imported
-from pipeline.running.local import cores
 from pipeline.running.process import PATIENCE, environment
 from pipeline.running.stage import Place, Result, run
 from pipeline.running.warm import ADDRESS

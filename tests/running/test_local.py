@@ -1,13 +1,13 @@
 """Slots on this machine: what each gives its stages, and how a crew ends."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.machine import cores
 from pipeline.running import local
-from pipeline.running.local import cores, local_crew, slots
+from pipeline.running.local import local_crew, slots
 from tests.running.conftest import wait_until
 
 
@@ -62,16 +62,6 @@ def test_gpus_and_another_device_contradict_each_other(machine, monkeypatch):
     monkeypatch.setenv("BENCHMARK_DEVICE", "cuda:1")
     with pytest.raises(UserError, match=r"^--gpus 0: BENCHMARK_DEVICE=cuda:1 says otherwise; unset one of the two\.$"):
         slots(gpus="0")
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to cores here")
-def test_cores_are_those_that_the_process_may_use():
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        assert cores() == 1
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def test_a_stage_gets_what_its_slot_gives(shells):

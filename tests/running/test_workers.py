@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.machine import cores
 from pipeline.running import cluster
 from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import run_stages
-from pipeline.running.local import cores
 from pipeline.running.workers import cluster_crew, connected, dask_crew
 from tests.running.conftest import wait_until
 
