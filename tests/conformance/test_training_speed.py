@@ -62,6 +62,7 @@ def test_a_run_has_as_many_iterations_as_its_seconds_allow(monkeypatch):
     assert counts == [FIRST + 2, FIRST + 2, FIRST + 20]
 
 
+@pytest.mark.slow  # each process loads the libraries
 @pytest.mark.usefixtures("small")
 def test_two_trainings_at_once(small):
     """In processes of their own, timed from the moment at which both are warm."""

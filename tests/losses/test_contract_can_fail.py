@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # it tests tests
+
 ROOT = Path(__file__).parents[2]
 IGNORED = shutil.ignore_patterns("__pycache__", ".pytest_cache")
 

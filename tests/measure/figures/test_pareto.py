@@ -60,6 +60,6 @@ def test_what_has_no_score_or_no_time_is_left_out(story):
     assert len(figure.legends[0].get_texts()) == 1
 
 
-@pytest.mark.parametrize(("losses", "strategies", "seeds"), [(12, 4, 2), (1, 1, 1)])
+@pytest.mark.parametrize(("losses", "strategies", "seeds"), [pytest.param(12, 4, 2, marks=pytest.mark.slow), (1, 1, 1)])
 def test_every_size_is_drawn(tell, sizes, losses, strategies, seeds):
     assert png(pareto(tell(sizes(losses, strategies, seeds)), "streets", "unet_tiny")).startswith(b"\x89PNG")

@@ -42,6 +42,7 @@ def test_heatmap_of_one_seed_has_no_interval(one_seed):
     assert text.get_text() == f"{one_seed.leaderboard['miou'].iloc[0]:.3f}"
 
 
+@pytest.mark.slow  # half a minute of drawing
 def test_texts_of_a_large_heatmap_stay_within_their_fields(tell, sizes):
     """Ten losses by eight strategies, the longest numbers."""
     figure = figures.heatmap(tell(sizes(10, 8, 2)), "streets", "unet_tiny")

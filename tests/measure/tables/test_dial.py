@@ -153,7 +153,7 @@ def test_the_figure_has_a_line_per_strategy_in_a_panel_per_loss_and_quantity_rar
     assert panels[0].lines[0].get_ydata().tolist() == scores["miou"].tolist()
 
 
-@pytest.mark.parametrize(("losses", "strategies", "seeds"), [(1, 1, 1), (6, 8, 2)])
+@pytest.mark.parametrize(("losses", "strategies", "seeds"), [(1, 1, 1), pytest.param(6, 8, 2, marks=pytest.mark.slow)])
 def test_a_figure_of_every_size_is_drawn(tell, sizes, losses, strategies, seeds):
     story = tell({**sizes(losses, strategies, seeds), "dataset": ["digits", "digits_rare"]})
     assert png(dial_figure(story, story.dials[0], "unet_tiny")).startswith(b"\x89PNG")

@@ -170,7 +170,9 @@ def test_the_figure_fills_the_dots_that_are_proven_and_no_others(story):
     assert filled == {"cross_entropy": [False, False], "dice": [False, True], "focal": [False, False]}
 
 
-@pytest.mark.parametrize(("losses", "strategies", "seeds"), [(10, 8, 2), (1, 2, 1), (2, 2, 0)])
+@pytest.mark.parametrize(
+    ("losses", "strategies", "seeds"), [pytest.param(10, 8, 2, marks=pytest.mark.slow), (1, 2, 1), (2, 2, 0)]
+)
 def test_a_figure_of_every_size_is_drawn(tell, sizes, losses, strategies, seeds):
     axes = sizes(losses, strategies, max(seeds, 1))
     unfinished = {} if seeds else dict.fromkeys(combinations(axes), "missing")
