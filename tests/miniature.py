@@ -23,7 +23,7 @@ CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
 
 # With all that they import; a stage of the pipeline is not kept, only what it needs.
 LIBRARIES = (*LOADED, "pipeline.evaluate", "pipeline.gradients", "pipeline.report", "pipeline.publish", "mlflow")
-LIBRARIES += ("mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "torch.export._trace")
+LIBRARIES += ("mlflow.store.tracking.sqlalchemy_store", "torch.export._trace")
 LIBRARIES += ("dvc.cli", "dvc.commands.repro", "dvc.commands.status", "dvc.repo.reproduce", "dvc_data.index")
 PROGRAM = """\
 #!{python} -IS
