@@ -10,13 +10,14 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from pipeline.learn.augmentation import Augmentation
 from pipeline.learn.distances import signed_distances
+from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.random_streams import small_seed, stream
 from pipeline.strategies.base import NONE, Draws
 
 
 def open_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Images `n h w 3` and masks `n h w` of a split, uint8, memory-mapped."""
-    return tuple(np.load(prepared / f"{split}_{kind}.npy", mmap_mode="r") for kind in ("images", "masks"))
+    return tuple(open_array(prepared / f"{split}_{kind}.npy") for kind in ("images", "masks"))
 
 
 def shuffled_passes(seed: int, draws: int, images: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from pipeline.learn.samples import batches, open_split
 from pipeline.learn.settings import Fit
 from pipeline.learn.trainer import Trainer
 from pipeline.learn.training import Task, assemble, initial_model
+from pipeline.plumbing.arrays import open_array
 
 LONG_ENOUGH = 1.0  # seconds of steps after the first
 SAMPLE = 32  # masks that are compressed to see how small they get
@@ -56,7 +57,7 @@ def trial(task: Task, device: torch.device) -> Trial:
 
 def mask_bytes(prepared: Path) -> int:
     """About how much the predicted masks of the test split take when compressed: as much as the true ones."""
-    masks = np.load(prepared / "test_masks.npy", mmap_mode="r")
+    masks = open_array(prepared / "test_masks.npy")
     sample = np.ascontiguousarray(masks[:SAMPLE])
     return len(zlib.compress(sample)) * len(masks) // len(sample)
 

@@ -14,6 +14,7 @@ from pipeline.mlflow_view.cells import CellFiles
 from pipeline.mlflow_view.names import cell_name
 from pipeline.mlflow_view.report import names_of
 from pipeline.mlflow_view.showcase import CONTENT, Showcase
+from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import digest
 from pipeline.plumbing.lazy import torch
@@ -65,7 +66,7 @@ def decided_model(files: CellFiles) -> tuple[Any, np.ndarray]:
     if files.decision:
         last = module.unet.segmentation_head[0]
         last.bias.data += torch.tensor(files.decision["offsets"], dtype=last.bias.dtype)
-    images = np.load(PREPARED / cell.dataset / "test_images.npy", mmap_mode="r")[:2]
+    images = open_array(PREPARED / cell.dataset / "test_images.npy")[:2]
     return module, np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 

@@ -15,6 +15,7 @@ from pipeline.mlflow_view.names import COMMIT, cell_name, cell_params, cell_tags
 from pipeline.mlflow_view.picture import picture
 from pipeline.mlflow_view.report import known
 from pipeline.mlflow_view.showcase import Exhibit
+from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import digest, file_digest, read_json
 from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, read_plan
@@ -126,7 +127,7 @@ class CellJob(NamedTuple):
 
 
 def _predictions(cell: Cell, images: list[int]) -> np.ndarray:
-    arrays = (np.load(PREPARED / cell.dataset / f"test_{kind}.npy", mmap_mode="r") for kind in ("images", "masks"))
+    arrays = (open_array(PREPARED / cell.dataset / f"test_{kind}.npy") for kind in ("images", "masks"))
     classes = len(read_json(PREPARED / cell.dataset / "meta.json")["classes"])
     return picture(*(each[images] for each in arrays), stored_masks(cell, images), classes)
 

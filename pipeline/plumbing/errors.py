@@ -12,24 +12,34 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-MAKE_ROOM = "Make room, as `make clean` does, then run the same again: what was finished is kept."
+AGAIN = "then run the same again: what was finished is kept."
+CURES = {
+    errno.ENOSPC: f"the disk is full. Make room, as `make clean` does, {AGAIN}",
+    errno.EROFS: "this file system is read-only. Mount it for writing, or work in a copy elsewhere.",
+    errno.EFBIG: f"larger than a file may be here. Raise the limit, as `ulimit -f unlimited` does, {AGAIN}",
+    errno.EACCES: f"permission denied. Give yourself the right to read and write there, {AGAIN}",
+}
+OUT_OF_MEMORY = f"out of memory. Run fewer cells at a time (`-j 1`) or make fit.batch_size smaller, {AGAIN}"
 
 
 class UserError(Exception):
     """A mistake outside the code. Its message names the file and key, what is allowed, and what to do."""
 
 
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that a disk or a quota is used up.
+def disk_fault(error: BaseException | None) -> int | None:
+    """ENOSPC, EROFS or EFBIG if an error, or one that it came from, says that a disk or a quota is used up, that the
+    disk is read-only or that a file would be too large; else None.
 
     Libraries that write for themselves pass on the words of the system; numpy says how much of an array it wrote.
     """
-    words = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), " requested and ")
+    words = {os.strerror(number): number for number in (errno.ENOSPC, errno.EROFS, errno.EFBIG)}
+    words |= {os.strerror(errno.EDQUOT): errno.ENOSPC, " requested and ": errno.ENOSPC}
     while error is not None:
-        if any(each in str(error) for each in words):
-            return True
+        for said, number in words.items():
+            if said in str(error):
+                return number
         error = error.__context__
-    return False
+    return None
 
 
 def did_you_mean(word: str, known: Iterable[str], shown: Iterable[str] | None = None) -> str:
@@ -55,7 +65,7 @@ def listed(items: Iterable[Any], most: int = 50, separator: str = ", ") -> str:
 def run_stage(stage: Callable[[], None]) -> None:
     """Run a stage's `main`; a UserError becomes one line on stderr and exit code 1, without a traceback.
 
-    So does a full disk, which `pipeline.plumbing.files.whole` names.
+    So does what a disk refuses, which `pipeline.plumbing.files.whole` names, and a lack of memory.
     """
     try:
         stage()
@@ -63,12 +73,26 @@ def run_stage(stage: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in CURES:
             raise
-        print(f"error: {error.filename or os.getcwd()}: the disk is full. {MAKE_ROOM}", file=sys.stderr)
+        print(f"error: {error.filename or os.getcwd()}: {CURES[error.errno]}", file=sys.stderr)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not _memory_is_full(error):
+            raise
+        print(f"error: {OUT_OF_MEMORY}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     finally:
         gc.freeze()  # or Python looks through all that libraries have made before it ends, which takes 2 s with torch
+
+
+def _memory_is_full(error: Exception) -> bool:
+    """PyTorch has an error of its own for a GPU, and none for the CPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )

@@ -1,17 +1,16 @@
 """Files that are either whole or absent: written under a temporary name, then renamed."""
 
 import csv
-import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.plumbing.errors import UserError, disk_is_full
+from pipeline.plumbing.errors import UserError, disk_fault
 
 CACHE = Path(".cache")  # what only saves time: nothing in it is a result, all of it may be deleted
 
@@ -20,8 +19,9 @@ CACHE = Path(".cache")  # what only saves time: nothing in it is a result, all o
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write to; it takes the name `path` only if the block succeeds.
 
-    Works for a file and for a directory (create it in the block). An older `path` is replaced. A full disk raises
-    OSError with ENOSPC and `path`, whatever the library that wrote has raised.
+    Works for a file and for a directory (create it in the block). An older `path` is replaced. A disk that is full or
+    read-only, and a file that is too large for it, raise OSError with `path`, whatever the library that wrote has
+    raised.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -31,14 +31,16 @@ def whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(part, path)
     except Exception as error:
-        if disk_is_full(error) and not isinstance(error, UserError):  # which has said it better
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        fault = disk_fault(error)
+        if fault and not isinstance(error, UserError):  # which has said it better
+            raise OSError(fault, os.strerror(fault), str(path)) from error
         raise
     finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that is read-only; the first error is the one to be told
+            if part.is_dir():
+                shutil.rmtree(part)
+            else:
+                part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

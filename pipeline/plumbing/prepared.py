@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.files import file_digest, read_json, write_csv
 
 IMAGES, MASKS = "test_images.csv", "test_original_masks.zip"
@@ -77,7 +78,7 @@ def read_test_spacing(prepared: Path, size: Size) -> list[tuple[float, float]]:
 
 def read_test_masks(prepared: Path, size: Size) -> Sequence[np.ndarray]:
     """The true masks `h w` (uint8) of the test images, read from disk one at a time; originals differ in size."""
-    masks, archive = np.load(prepared / "test_masks.npy", mmap_mode="r"), _archive(prepared, size)
+    masks, archive = open_array(prepared / "test_masks.npy"), _archive(prepared, size)
     return OriginalMasks(masks, archive) if archive else masks
 
 

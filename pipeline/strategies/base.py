@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
+from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.plugins import Plugin
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class ClassStatistics:
     @classmethod
     def read(cls, prepared: Path) -> Self:
         """Those that `prepare` has written."""
-        return cls(*(np.load(prepared / f"train_class_{what}.npy") for what in ("pixels", "components")))
+        files = (prepared / f"train_class_{what}.npy" for what in ("pixels", "components"))
+        return cls(*(np.array(open_array(file)) for file in files))
 
     @property
     def pixel_frequency(self) -> np.ndarray:

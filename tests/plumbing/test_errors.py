@@ -3,9 +3,11 @@
 import errno
 import os
 
+import numpy as np
 import pytest
+import torch
 
-from pipeline.plumbing.errors import UserError, did_you_mean, disk_is_full, listed, run_stage
+from pipeline.plumbing.errors import UserError, did_you_mean, disk_fault, listed, run_stage
 
 
 def raising(error: BaseException):
@@ -71,12 +73,38 @@ def test_a_full_disk_is_known_by_what_an_error_came_from():
             raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
         finally:
             raise RuntimeError("closing failed")
-    assert disk_is_full(raised.value)
-    assert not disk_is_full(RuntimeError("closing failed"))
-    assert not disk_is_full(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    assert disk_fault(raised.value) == errno.ENOSPC
+    assert disk_fault(RuntimeError("closing failed")) is None
+    assert disk_fault(OSError(errno.EACCES, os.strerror(errno.EACCES))) is None
 
 
-@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "models"), OSError("odd")])
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.EROFS, "this file system is read-only. Mount it for writing, or work in a copy elsewhere."),
+        (errno.EACCES, "permission denied. Give yourself the right to read and write there, then run the same again"),
+        (errno.EFBIG, "larger than a file may be here. Raise the limit, as `ulimit -f unlimited` does, then run"),
+    ],
+)
+def test_what_a_disk_refuses_is_one_line_with_the_path_and_the_cure(capsys, number, sentence):
+    with pytest.raises(SystemExit) as ended:
+        run_stage(raising(OSError(number, os.strerror(number), "models/cell")))
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: models/cell: {sentence}")
+
+
+@pytest.mark.parametrize("take", [bytearray, np.empty, torch.empty], ids=["Python", "NumPy", "PyTorch"])
+def test_a_lack_of_memory_is_one_line_whoever_asked_for_it(capsys, take):
+    """A quadrillion bytes, which no machine has."""
+    with pytest.raises(SystemExit) as ended:
+        run_stage(lambda: take(10**15))
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: out of memory. Run fewer cells at a time (`-j 1`) or make fit.batch_size smaller, ")
+
+
+@pytest.mark.parametrize("error", [NotADirectoryError(errno.ENOTDIR, "Not a directory", "models"), OSError("odd")])
 def test_another_error_of_the_system_keeps_its_traceback(error):
     with pytest.raises(type(error)):
         run_stage(raising(error))

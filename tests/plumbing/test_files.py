@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from safetensors import SafetensorError
 
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import digest, file_digest, read_json, whole, write_csv, write_json, write_text
+
+ROOT = Path(__file__).parents[2]
 
 
 class Crash(Exception):
@@ -196,6 +200,60 @@ def test_a_full_disk_is_told_alike_whoever_writes(tmp_path, monkeypatch, write):
         write(part)
     assert raised.value.errno == errno.ENOSPC
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.EROFS, "Read-only file system"), (errno.EFBIG, "File too large")])
+def test_a_disk_that_refuses_is_told_alike_whoever_writes(tmp_path, monkeypatch, number, words):
+    """As a full one; safetensors has an error of its own."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=f"{words}: 'out/cell'") as raised, whole(Path("out/cell")):
+        raise SafetensorError(f"Error while serializing: I/O error: {words} (os error {number})")
+    assert raised.value.errno == number
+
+
+@pytest.fixture
+def fading(tmp_path):
+    """A disk of its own, and a function after which it is read-only."""
+    if os.geteuid():
+        pytest.skip("only root may mount a file system")
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    yield place, lambda: subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_clean_up_that_fails_does_not_hide_why_it_was_needed(fading, write):
+    place, fade = fading
+    with pytest.raises(Crash), whole(place / "result") as part:
+        write(part, "half")
+        fade()
+        raise Crash
+
+
+def test_a_read_only_disk_is_told_with_the_name_of_the_result(fading):
+    """Not with that of the temporary file, nor by what would have removed it."""
+    place, fade = fading
+    fade()
+    with pytest.raises(OSError, match=f"Read-only file system: '{place}/result'") as raised:
+        write_text(place / "result", "text")
+    assert raised.value.errno == errno.EROFS
+
+
+def test_a_file_that_may_not_grow_is_told_with_its_name(tmp_path):
+    """`ulimit -f`, which the system enforces; in a process of its own, since the limit cannot be lifted again."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
+    code = f"{limit}; from pathlib import Path; from pipeline.plumbing.files import write_text; "
+    code += "write_text(Path('result'), 'x' * 9000)"
+    done = subprocess.run(
+        [sys.executable, "-Bc", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.endswith("OSError: [Errno 27] File too large: 'result'\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sentence_about_a_full_disk_is_left_as_it_is(tmp_path):

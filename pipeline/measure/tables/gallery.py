@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.measure.story import Shown
 from pipeline.measure.tables.measured import Measured
+from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.plan import PREDICTIONS, PREPARED
@@ -44,9 +45,7 @@ def shown_images(
     name under which the report shows it."""
     shown = []
     for dataset, rows in chosen.groupby("dataset", sort=False):
-        images, truths = (
-            np.load(PREPARED / dataset / f"test_{what}.npy", mmap_mode="r") for what in ("images", "masks")
-        )
+        images, truths = (open_array(PREPARED / dataset / f"test_{what}.npy") for what in ("images", "masks"))
         predicted = {cell: stored_masks(cell, rows["image"].tolist()) for cell in first_seeds(measured, dataset)}
         for place, row in enumerate(rows.itertuples()):
             masks = {cell: each[place] for cell, each in predicted.items()}
