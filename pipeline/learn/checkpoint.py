@@ -1,9 +1,9 @@
 """The last state of a training that is not finished, from which a killed training goes on."""
 
 import os
-import pickle
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,16 @@ INTERVAL = 30.0  # seconds between two states, unless `BENCHMARK_CHECKPOINT` say
 SHARE = 0.02  # of the time, the most that writing may take
 
 
+class UnusableState(Exception):
+    """Why no training can go on from a state."""
+
+
 class Checkpoint:
     """A file that holds the newest state of one training, written whole or not at all."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "state.pt"
+        self._refused = False
         self.interval = interval()
         self._ended, self._took = time.monotonic(), 0.0
         self._warned = False
@@ -45,14 +50,22 @@ class Checkpoint:
         self._took = self._ended - started
 
     def read(self) -> dict[str, Any] | None:
-        """The state on the CPU; None if there is none, or if it cannot be read."""
+        """The state on the CPU; None if there is none, if it is damaged, or after `refuse`."""
+        if self._refused or not self.path.exists():
+            return None
         try:
+            with zipfile.ZipFile(self.path) as records:  # torch writes a checksum of each, and never looks at it
+                if damaged := records.testzip():
+                    raise UnusableState(f"{damaged} is damaged")
             return torch.load(self.path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
+        except Exception as reason:  # whatever two libraries make of any bytes
+            self.refuse(reason)
             return None
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as reason:
-            print(f"warning: {self.path}: not readable ({reason}); training starts anew.", file=sys.stderr)
-            return None
+
+    def refuse(self, reason: Exception) -> None:
+        """Tell that training starts anew, and read the state no more; the next one takes its place."""
+        print(f"warning: {self.path}: cannot be used ({reason}); training starts anew.", file=sys.stderr)
+        self._refused = True
 
 
 def interval() -> float:

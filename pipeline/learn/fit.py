@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline.learn.checkpoint import Checkpoint
+from pipeline.learn.checkpoint import Checkpoint, UnusableState
 from pipeline.learn.settings import Fit
 from pipeline.learn.trainer import Outcome, Trainer, Validation
 
@@ -38,12 +38,18 @@ def fit(
     `batches` gives those from an iteration on, counted from 0. `criterion` is called with logits, masks, distances
     where the batches have them, and `iteration`. `validate` returns mean IoU and IoU per class on the validation split.
     From a `checkpoint` that an earlier process has left, training goes on; on the CPU the result is the same, to the
-    bit.
+    bit. Raises UnusableState, with `model` and `criterion` in any state, if it is not that of such a training.
     A loss that is not finite ends training: that is a result, not an error.
     """
     state = checkpoint and checkpoint.read()
-    upcoming = iter(batches(state["done"] if state else 0))  # before the random state is set: a loader draws a seed
-    trainer = Trainer(model, criterion, settings, device, state)
+    try:
+        done = 0 if state is None else state["done"]
+        upcoming = iter(batches(done))  # before the random state is set: a loader draws a seed
+        trainer = Trainer(model, criterion, settings, device, state)
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as reason:
+        if state is None or isinstance(reason, torch.OutOfMemoryError):
+            raise
+        raise UnusableState(f"{type(reason).__name__}: {reason}") from reason
     for validation in trainer.history:
         listener.validated(validation)
     validate_at = {round(settings.iterations * k / settings.validations) for k in range(1, settings.validations + 1)}

@@ -84,7 +84,7 @@ class Trainer:
         self.kept: dict[str, Tensor] = {}
         self.started, self.resumed_at = time.time(), []
         self.watch = Stopwatch(device)
-        if state:
+        if state is not None:
             self._restore(state)
 
     def step(self, batch: tuple[Tensor, ...]) -> None:
@@ -154,6 +154,7 @@ class Trainer:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
+        self._check(state)
         for part in STATEFUL:
             getattr(self, part).load_state_dict(state[part])
         torch.set_rng_state(state["random"])
@@ -166,6 +167,19 @@ class Trainer:
         self.kept = state["kept"]
         self.started, self.resumed_at = state["started"], [*state["resumed_at"], self.done]
         self.watch = Stopwatch(self.device, before=state["seconds"])
+
+    def _check(self, state: dict[str, Any]) -> None:
+        """Raise ValueError for shapes that PyTorch would take over without a word, to fail or to broadcast later."""
+        weights = self.model.state_dict()
+        kept = {name: tensor.shape for name, tensor in state["kept"].items()}
+        if kept and kept != {name: tensor.shape for name, tensor in weights.items()}:
+            raise ValueError("the weights that were kept are those of another model")
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        for number, moments in state["optimizer"]["state"].items():
+            if any(each.ndim and each.shape != parameters[number].shape for each in moments.values()):
+                raise ValueError("the optimizer has moments of another model")
+        if state["losses"].shape != self.losses.shape or not 0 <= state["done"] <= len(self.losses):
+            raise ValueError("it has another number of iterations")
 
     def _outcome(self, chosen: Validation | None, diverged_at: int | None) -> Outcome:
         seconds = self.watch.seconds()

@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.learn import model as unet
 from pipeline.learn.augmentation import Augmentation
-from pipeline.learn.checkpoint import Checkpoint
+from pipeline.learn.checkpoint import Checkpoint, UnusableState
 from pipeline.learn.criterion import Criterion
 from pipeline.learn.device import loader_workers
 from pipeline.learn.fit import Listener, fit
@@ -40,14 +40,19 @@ class Task(NamedTuple):
 def run_training(
     task: Task, device: torch.device, listener: Listener, checkpoint: Checkpoint | None = None
 ) -> tuple[unet.Segmenter, Criterion, Outcome]:
-    """Train a new model, or go on from the `checkpoint` that a killed process has left."""
+    """Train a new model, or go on from the `checkpoint` that a killed process has left, if that can be used."""
     model = initial_model(task).to(device)
     samples, criterion = assemble(task, device)
     workers = loader_workers(device, bool(samples.distances_to))
     upcoming = functools.partial(batches, samples, task.fit.batch_size, workers, device)
     torch.manual_seed(small_seed(task.seed, "dropout"))
     validate = functools.partial(validation_scores, task.prepared, len(task.meta["classes"]), task.fit, device)
-    return model, criterion, fit(model, criterion, upcoming, task.fit, device, validate, listener, checkpoint)
+    try:
+        outcome = fit(model, criterion, upcoming, task.fit, device, validate, listener, checkpoint)
+    except UnusableState as reason:
+        checkpoint.refuse(reason)
+        return run_training(task, device, listener, checkpoint)
+    return model, criterion, outcome
 
 
 def initial_model(task: Task) -> unet.Segmenter:

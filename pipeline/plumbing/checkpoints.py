@@ -4,16 +4,19 @@ Outside the outputs of the stage, which DVC deletes before it runs the stage aga
 training depends on, so that a state is never taken over for changed parameters, code or data.
 
 A finished training leaves its outputs there too, as hard links: if DVC is killed before it has recorded them, they are
-there at once when the stage is run again. `evaluate`, and `pipeline.run` after each cell, remove them.
+there at once when the stage is run again, unless a file was edited meanwhile, here or through its other name.
+`evaluate`, and `pipeline.run` after each cell, remove them.
 """
 
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeline.plumbing.cached import SEAL, is_sealed, seal
 from pipeline.plumbing.files import CACHE, digest, whole
 
 CHECKPOINTS = CACHE / "checkpoints"
@@ -30,14 +33,22 @@ def keep_finished(directory: Path, outputs: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     with contextlib.suppress(OSError), whole(directory / FINISHED) as part:  # lost, it costs only after a kill
         shutil.copytree(outputs, part, copy_function=_link)
+        seal(part)
 
 
 def restore_finished(directory: Path, outputs: Path) -> bool:
-    """Put the kept outputs at their place. False if there are none, as for a training that is not finished."""
-    if not (directory / FINISHED).is_dir():
+    """Put the kept outputs at their place. False if there are none, as for a training that is not finished.
+
+    Nor are there any if they are not those that were kept: that is told.
+    """
+    kept = directory / FINISHED
+    if not kept.is_dir():
+        return False
+    if not is_sealed(kept):
+        print(f"warning: {kept}: damaged or edited; training starts anew.", file=sys.stderr)
         return False
     with whole(outputs) as part:
-        shutil.copytree(directory / FINISHED, part, copy_function=_link)
+        shutil.copytree(kept, part, copy_function=_link, ignore=shutil.ignore_patterns(SEAL))
     return True
 
 

@@ -1,11 +1,13 @@
 """A state that is whole or absent, written seldom enough."""
 
+import io
 import os
+import zipfile
 
 import pytest
 import torch
 
-from pipeline.learn.checkpoint import Checkpoint
+from pipeline.learn.checkpoint import Checkpoint, UnusableState
 from pipeline.plumbing.errors import UserError
 
 STATE = {"done": 3, "kept": {"weight": torch.arange(4.0)}, "history": [(1, 0.5)]}
@@ -28,11 +30,62 @@ def test_nothing_written_is_nothing_read(tmp_path):
     assert Checkpoint(tmp_path / "one").read() is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"cut"], ids=["empty", "zeros", "text"])
+def in_old_format() -> bytes:
+    """As torch wrote before it wrote checksums."""
+    file = io.BytesIO()
+    torch.save(STATE, file, _use_new_zipfile_serialization=False)
+    return file.getvalue()
+
+
+def in_a_zip() -> bytes:
+    """Whole, and no state."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", "text")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 4096, b"cut", in_old_format(), in_a_zip()],
+    ids=["empty", "zeros", "text", "old format", "another zip"],
+)
 def test_a_damaged_state_is_left_with_a_warning(tmp_path, capsys, content):
     (tmp_path / "state.pt").write_bytes(content)
     assert Checkpoint(tmp_path).read() is None
-    assert "training starts anew" in capsys.readouterr().err
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: {tmp_path}/state.pt: cannot be used (")
+    assert warning.endswith("); training starts anew.")
+
+
+def test_no_flipped_bit_is_taken_over(tmp_path, capsys):
+    """Of every third byte of a state one bit: it is refused, or it changes nothing. Without the checksums, numbers change."""
+    Checkpoint(tmp_path).write(STATE)
+    content = (tmp_path / "state.pt").read_bytes()
+    refused, taken = 0, []
+    for place in range(0, len(content), 3):
+        (tmp_path / "state.pt").write_bytes(
+            content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
+        )
+        found = Checkpoint(tmp_path).read()
+        refused += found is None
+        taken += [] if found is None else [found]
+    assert refused > 0
+    assert capsys.readouterr().err.count("training starts anew") == refused
+    assert all(torch.equal(found.pop("kept")["weight"], STATE["kept"]["weight"]) for found in taken)
+    assert all(found == {"done": 3, "history": [(1, 0.5)]} for found in taken)
+
+
+def test_a_refused_state_is_read_no_more_and_replaced_by_the_next(tmp_path, capsys):
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.write(STATE)
+    checkpoint.refuse(UnusableState("of another model"))
+    assert checkpoint.read() is None
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path}/state.pt: cannot be used (of another model); training starts anew.\n"
+    )
+    checkpoint.write(STATE | {"done": 4})
+    assert Checkpoint(tmp_path).read()["done"] == 4
 
 
 def test_half_a_state_is_damaged(tmp_path, capsys):

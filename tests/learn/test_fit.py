@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.learn.checkpoint import Checkpoint
+from pipeline.learn.checkpoint import Checkpoint, UnusableState
 from pipeline.learn.criterion import Criterion
 from pipeline.learn.fit import Listener, fit
 from pipeline.learn.schedule import lr_factor
@@ -331,3 +331,65 @@ def test_a_training_that_diverges_after_a_kill_diverges_at_the_same_iteration(tm
         sitting(tmp_path / "killed", settings, "cross_entropy", [0.1], killed_after(8, upcoming))
     _, resumed = sitting(tmp_path / "killed", settings, "cross_entropy", [0.1], upcoming)
     assert 1 < resumed.diverged_at == outcome.diverged_at < 8
+
+
+def without(key):
+    return lambda state: {name: each for name, each in state.items() if name != key}
+
+
+def with_other(key, change):
+    return lambda state: state | {key: change(state[key])}
+
+
+def cut(weights):
+    """One weight fewer in the first tensor."""
+    name = next(iter(weights))
+    return weights | {name: weights[name][1:]}
+
+
+def moments_cut(optimizer):
+    first = optimizer["state"][0]
+    return optimizer | {"state": optimizer["state"] | {0: first | {"exp_avg": first["exp_avg"][1:]}}}
+
+
+KEYS = ("model", "criterion", "optimizer", "scaler", "random", "random_cuda", "done", "losses", "history", "chosen")
+KEYS += ("kept", "started", "resumed_at", "seconds")
+UNUSABLE = {f"without {key}": without(key) for key in KEYS} | {
+    "weights of another shape": with_other("model", cut),
+    "kept weights of another shape": with_other("kept", cut),
+    "moments of another shape": with_other("optimizer", moments_cut),
+    "fewer groups": with_other("optimizer", lambda it: it | {"param_groups": it["param_groups"][:1]}),
+    "another training's length": with_other("losses", lambda it: it[:1]),
+    "more iterations than there are": with_other("done", lambda _: 13),
+    "short validations": with_other("history", lambda it: [each[:3] for each in it]),
+    "a choice that is not there": with_other("chosen", lambda _: 9),
+    "another random state": with_other("random", lambda it: it[:100]),
+    "kept weights that are a list": with_other("kept", lambda _: []),
+    "nothing": lambda _: {},
+    "a list": lambda _: [1, 2],
+    "a number": lambda _: 3,
+}
+
+
+HALFWAY = Fit(iterations=12, batch_size=4, lr=0.05, validations=4)
+
+
+@pytest.fixture(scope="module")
+def halfway(tmp_path_factory):
+    """The state that a training leaves that was killed after 6 of 12 iterations."""
+    directory = tmp_path_factory.mktemp("halfway")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCHMARK_CHECKPOINT", "0")
+        patch.setattr("pipeline.learn.checkpoint.SHARE", 1e9)
+        with pytest.raises(Killed):
+            upcoming = killed_after(6, functools.partial(batches, 12))
+            sitting(directory, HALFWAY, COMPOUND, [0.1, 0.9], upcoming)
+    return Checkpoint(directory).read()
+
+
+@pytest.mark.parametrize("change", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_state_that_is_not_of_this_training_is_not_gone_on_from(halfway, tmp_path, change):
+    """Whole, but without a part or of other shapes."""
+    Checkpoint(tmp_path).write(change(halfway))
+    with pytest.raises(UnusableState):
+        sitting(tmp_path, HALFWAY, COMPOUND, [0.1, 0.9, 0.3, 0.4], functools.partial(batches, 12))

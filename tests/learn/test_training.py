@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from pipeline.datasets.base_statistics import count_classes, count_components
+from pipeline.learn.checkpoint import Checkpoint
+from pipeline.learn.fit import Listener
 from pipeline.learn.samples import batches, shuffled_passes
 from pipeline.learn.settings import Fit, UNet
-from pipeline.learn.training import Task, assemble
+from pipeline.learn.training import Task, assemble, run_training
 from pipeline.plumbing import plugins
 
 CPU = torch.device("cpu")
@@ -103,3 +105,28 @@ def test_the_criterion_switches_with_the_batches(prepared):
     assert samples.ends.tolist() == [7 * FIT.batch_size, 10 * FIT.batch_size]
     assert criterion.starts == [0, 7]
     assert [phase.class_weights is None for phase in criterion.phases] == [True, False]
+
+
+META = {"classes": ["a", "b", "c"], "mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+def trained(prepared, checkpoint=None) -> dict[str, torch.Tensor]:
+    """The weights after a training that draws random numbers in the network, too."""
+    fit = Fit(iterations=3, batch_size=2, dropout=0.5, validations=1)
+    unet = UNet(encoder="tu-resnet10t", depth=3, decoder_width=4)
+    loss, strategy = plugins.build("losses", "dice", {}, "x"), plugins.build("strategies", "none", {}, "x")
+    model, _, _ = run_training(Task(prepared, META, unet, fit, loss, strategy, 0), CPU, Listener(), checkpoint)
+    return model.state_dict()
+
+
+def test_after_a_state_that_cannot_be_used_a_training_is_as_if_there_had_been_none(prepared, tmp_path, capsys):
+    """To the bit, though some of it may have been taken over by then; that is told once, and a state kept again."""
+    for kind in ("images", "masks"):
+        np.save(prepared / f"val_{kind}.npy", np.load(prepared / f"train_{kind}.npy"))
+    fresh = trained(prepared)
+    torch.manual_seed(1)
+    Checkpoint(tmp_path).write({"model": fresh, "done": 2})
+    found = trained(prepared, Checkpoint(tmp_path))
+    assert {name for name in fresh if not torch.equal(fresh[name], found[name])} == set()
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.endswith("cannot be used (KeyError: 'kept'); training starts anew.")

@@ -1,5 +1,7 @@
 """What is kept of trainings until DVC has recorded them."""
 
+import shutil
+
 import pytest
 
 from pipeline.plumbing.checkpoints import checkpoint_directory, forget, keep_finished, restore_finished
@@ -29,6 +31,34 @@ def test_kept_outputs_come_back_and_take_no_room(workspace):
         (workspace / file).unlink()
     assert restore_finished(directory, workspace)
     assert {file.relative_to(workspace): file.read_bytes() for file in workspace.rglob("*") if file.is_file()} == before
+
+
+DAMAGES = {
+    "a flipped bit": lambda kept: (kept / "model" / "weights").write_bytes(b"1235"),
+    "cut": lambda kept: (kept / "model" / "weights").write_bytes(b"12"),
+    "a file gone": lambda kept: (kept / "cell.json").unlink(),
+    "no digests": lambda kept: (kept / "digests.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_outputs_are_not_put_back(workspace, capsys, damage):
+    directory = checkpoint_directory("a-b-c-d-0", "x")
+    keep_finished(directory, workspace)
+    shutil.rmtree(workspace)
+    damage(directory / "finished")
+    assert not restore_finished(directory, workspace)
+    assert not workspace.exists()
+    warning = f"warning: {directory}/finished: damaged or edited; training starts anew.\n"
+    assert capsys.readouterr().err == warning
+
+
+def test_an_edit_of_an_output_is_not_taken_for_what_was_kept(workspace):
+    """Both are one file under two names."""
+    directory = checkpoint_directory("a-b-c-d-0", "x")
+    keep_finished(directory, workspace)
+    (workspace / "cell.json").write_text('{"edited": true}')
+    assert not restore_finished(directory, workspace)
 
 
 def test_the_state_goes_when_the_outputs_are_kept(workspace):
