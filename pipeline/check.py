@@ -17,10 +17,9 @@ from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.dvcfile import check_dvcfile
 from pipeline.plumbing.errors import UserError, did_you_mean, listed, run_stage
 from pipeline.plumbing.files import whole, write_json
-from pipeline.plumbing.fingerprints import code_digest
+from pipeline.plumbing.fingerprints import code_and_versions, code_digests
 from pipeline.plumbing.params import Params, read_params
 from pipeline.plumbing.plan import PLAN
-from pipeline.plumbing.provenance import versions
 from pipeline.strategies.base import Strategy
 
 PARAMS, DVCFILE = Path("params.yaml"), Path("dvc.yaml")
@@ -58,16 +57,16 @@ def make_plan() -> dict[str, Any]:
         **{f"train/loss/{name}": _described(loss) for name, loss in built["loss"].items()},
         **strategies,
         **{f"tune/{name}": tune for name, tune in tunes.items()},
-        "train/code": {"code": code_digest(["pipeline.train"]), "versions": versions()},
-        "evaluate": {**params.eval.model_dump(), "code": code_digest(["pipeline.evaluate"]), "versions": versions()},
+        "train/code": code_and_versions(["pipeline.train"]),
+        "evaluate": {**params.eval.model_dump(), **code_and_versions(["pipeline.evaluate"])},
         "gradients": _gradients_plan(params, built["loss"], models, fits, strategies),
         "report": {
             **params.report.model_dump(),
             "axes": {axis: list(entries) for axis, entries in params.axes.items()},
             "cells": len(combinations(params.axes)) + len(_repeats(params)),
-            "code": code_digest(["pipeline.report"]),
+            **code_and_versions(["pipeline.report"]),
         },
-        "publish": {"code": code_digest(["pipeline.publish", "pipeline.plumbing.tracking"])},
+        "publish": {"code": code_digests(["pipeline.publish", "pipeline.plumbing.tracking"])},
     }
 
 
@@ -108,7 +107,7 @@ def _tune_of(params: Params, loss: str) -> dict[str, Any]:
         raise UserError(f"{PARAMS}: axes.loss.{loss}.tune: must be true or false, not {wanted!r}.")
     if not wanted or settings.rates == 1:
         return {"search": None}
-    return {"search": settings.model_dump(), "code": code_digest(["pipeline.tune"]), "versions": versions()}
+    return {"search": settings.model_dump(), **code_and_versions(["pipeline.tune"])}
 
 
 def _gradients_plan(
@@ -127,14 +126,13 @@ def _gradients_plan(
         "models": {name: model.model_dump() for name, model in models.items()},
         "fits": {name: fit.model_dump() for name, fit in fits.items()},
         "seed": int(next(iter(params.axes["seed"]))),
-        "code": code_digest(["pipeline.gradients"]),
-        "versions": versions(),
+        **code_and_versions(["pipeline.gradients"]),
         "strategy": strategies[f"train/strategy/{control}"].get("weights_of", control),  # the one that has models
     }
 
 
 def _described(plugin: plugins.Plugin) -> dict[str, Any]:
-    return {**plugin.described(), "code": code_digest(plugin.modules())}
+    return {**plugin.described(), **code_and_versions(plugin.modules())}
 
 
 def _strategy_plans(strategies: dict[str, Strategy]) -> dict[str, Any]:
@@ -157,11 +155,12 @@ def _dataset_plans(datasets: dict[str, Dataset]) -> dict[str, Any]:
     plans = {}
     for name, dataset in datasets.items():
         described = dataset.described()
-        code = {stage: code_digest([f"pipeline.{stage}", *dataset.modules()]) for stage in ("download", "prepare")}
         # The whole description is no dependency: a new image size must not download, a new mirror must not prepare.
+        # Nor is a library one of `download`: what it fetches has a checksum.
         plans[f"dataset/{name}"] = described
-        plans[f"download/{name}"] = {"source": dataset.source(), "code": code["download"]}
-        plans[f"prepare/{name}"] = {"dataset": described | {"archives": []}, "code": code["prepare"]}
+        fetching, preparing = ([f"pipeline.{stage}", *dataset.modules()] for stage in ("download", "prepare"))
+        plans[f"download/{name}"] = {"source": dataset.source(), "code": code_digests(fetching)}
+        plans[f"prepare/{name}"] = {"dataset": described | {"archives": []}, **code_and_versions(preparing)}
     return plans
 
 

@@ -8,6 +8,7 @@ import argparse
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import whole
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.plan import ARCHIVES, RAW, read_plan
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     key = parser.parse_args().dataset
     described = read_plan("dataset", key)
     dataset = plugins.restore("datasets", described, f"axes.dataset.{key}")
-    with whole(RAW / key) as part:
+    with whole(RAW / key) as part, as_planned(read_plan("download", key)):
         dataset.download(part, ARCHIVES / described["kind"])
     print(f"{RAW / key}: complete")
 

@@ -22,11 +22,13 @@ from pipeline.learn.device import chosen_device
 from pipeline.learn.judging import Judge, JudgedSplit
 from pipeline.measure.counts.store import write_counts
 from pipeline.plumbing import plugins
+from pipeline.plumbing.cached import is_sealed, seal
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.checkpoints import forget
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import CACHE, digest, file_digest, read_json, whole
-from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, options_of, read_plan
+from pipeline.plumbing.fingerprints import as_planned, changed
+from pipeline.plumbing.plan import COUNTS, MODELS, PLAN, PREDICTIONS, PREPARED, options_of, read_plan
 from pipeline.plumbing.prepared import scoring_basis
 from pipeline.strategies.base import Strategy
 
@@ -57,7 +59,7 @@ class Evaluation(NamedTuple):
 def main() -> None:
     settings, device = read_plan("evaluate"), chosen_device()
     found, new = find(), 0
-    with whole(COUNTS) as counts, whole(PREDICTIONS) as predictions:
+    with whole(COUNTS) as counts, whole(PREDICTIONS) as predictions, as_planned(settings, *decisions()):
         counts.mkdir(parents=True)
         predictions.mkdir(parents=True)
         evaluations = evaluate(found, settings, device)
@@ -90,9 +92,11 @@ def judgeable(facts: dict[str, Any], digests: dict[str, str]) -> Judgeable:
     if facts["status"] == "diverged":
         raise Obstacle(f"diverged at iteration {facts['diverged_at']}")
     try:
-        strategy = plugins.restore("strategies", options_of(facts["plan"]["strategy"]), f"strategy {cell.strategy}")
+        strategy = restored(facts["plan"]["strategy"])
     except UserError as mistake:  # of a cell that params.yaml no longer names
         raise Obstacle(f"has a strategy that can no longer be built ({str(mistake).rstrip('.')})") from None
+    if "decisions" in strategy.aspects and changed(facts["plan"]["strategy"]):
+        raise Obstacle("has a strategy whose code has changed since it was trained")
     weights = facts.get("weights_of", cell.name)
     if weights != cell.name:
         source = MODELS / weights / "cell.json"
@@ -103,6 +107,16 @@ def judgeable(facts: dict[str, Any], digests: dict[str, str]) -> Judgeable:
         except Obstacle as reason:
             raise Obstacle(f"judges the weights of {weights}, which {reason}") from None
     return Judgeable(cell, facts, strategy, weights)
+
+
+def decisions() -> list[dict[str, Any]]:
+    """The plans of the strategies of params.yaml that decide: their code works here as well."""
+    plans = [read_json(file) for file in PLAN.glob("train/strategy/*.json")]
+    return [plan for plan in plans if "decisions" in restored(plan).aspects]
+
+
+def restored(plan: dict[str, Any]) -> Strategy:
+    return plugins.restore("strategies", options_of(plan), f"strategy {plan['kind']}")
 
 
 def evaluate(cells: list[Judgeable], settings: dict[str, Any], device: torch.device) -> Iterator[Evaluation]:
@@ -125,7 +139,7 @@ def evaluate_model(
     for each in cells:
         decision = [each.facts["plan"]["strategy"]] if "decisions" in each.strategy.aspects else []
         kept = CACHE / "evaluate" / f"{each.cell.name}-{digest([*basis, *decision])}"
-        if new := not kept.is_dir():
+        if new := not is_sealed(kept):
             if judge is None:
                 model = unet.load(directory, facts["mean"], facts["std"]).to(device)
                 judge = Judge(model, split, settings, device)
@@ -139,6 +153,7 @@ def keep(judge: Judge, strategy: Strategy, directory: Path) -> None:
     with whole(directory) as part:
         write_counts(part / "counts", counts)
         np.savez_compressed(part / "predictions.npz", masks=masks)
+        seal(part)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ from pipeline.learn.settings import Fit, UNet
 from pipeline.learn.training import Task, initial_model
 from pipeline.measure.tables.gradients import END, START, write_gradients
 from pipeline.plumbing import plugins
+from pipeline.plumbing.cached import read_cached, write_cached
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.errors import run_stage
-from pipeline.plumbing.files import CACHE, digest, file_digest, read_json, write_json
+from pipeline.plumbing.files import CACHE, digest, file_digest, read_json
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.plan import GRADIENTS, MODELS, PREPARED, options_of, read_plan
 from pipeline.plumbing.random_streams import small_seed
 from pipeline.strategies.base import ClassStatistics, Draws, Strategy
@@ -46,9 +48,10 @@ Row = dict[str, Any]
 def main() -> None:
     plan, device = read_plan("gradients"), chosen_device()
     rows = {"norms": [], "classes": [], "cosines": []}
-    for dataset, model in itertools.product(plan["fits"], plan["models"]):
-        for table, found in compare(plan, dataset, model, device).items():
-            rows[table] += [{"dataset": dataset, "model": model, **row} for row in found]
+    with as_planned(plan):
+        for dataset, model in itertools.product(plan["fits"], plan["models"]):
+            for table, found in compare(plan, dataset, model, device).items():
+                rows[table] += [{"dataset": dataset, "model": model, **row} for row in found]
     write_gradients(GRADIENTS, rows)
     absent = [
         f"{row['dataset']}-{row['model']}-{row['loss']} ({row['state']})" for row in rows["norms"] if row["state"]
@@ -123,7 +126,8 @@ def measured_at_start(plan: dict[str, Any], task: Task, device: torch.device) ->
     """Cross-entropy and all losses at the weights that every training of the seed begins with."""
     planned = [plan["cross_entropy"], *plan["losses"].values()]
     criteria = [_criterion(each, task, []) for each in planned]
-    return kept([_basis(plan, task, device), planned], lambda: measure(task, initial_model(task), criteria, 0, device))
+    depends_on = [_basis(plan, task, device), planned]
+    return kept(plan, depends_on, lambda: measure(task, initial_model(task), criteria, 0, device))
 
 
 def measured_at_end(plan: dict[str, Any], task: Task, cell: Cell, facts: Row, device: torch.device) -> Gradients:
@@ -136,7 +140,7 @@ def measured_at_end(plan: dict[str, Any], task: Task, cell: Cell, facts: Row, de
     def now() -> Gradients:
         return measure(task, unet.load(directory, meta["mean"], meta["std"]), criteria, step, device)
 
-    return kept([_basis(plan, task, device), planned, files, facts["learned"], step], now)
+    return kept(plan, [_basis(plan, task, device), planned, files, facts["learned"], step], now)
 
 
 def measure(task: Task, model: nn.Module, criteria: list[Criterion], iteration: int, device: torch.device) -> Gradients:
@@ -152,12 +156,15 @@ def measure(task: Task, model: nn.Module, criteria: list[Criterion], iteration: 
     return gradients(model.to(device), [each.to(device) for each in criteria], loader, iteration)
 
 
-def kept(depends_on: Any, now: Callable[[], Gradients]) -> Gradients:
+def kept(plan: dict[str, Any], depends_on: Any, now: Callable[[], Gradients]) -> Gradients:
     """What was measured earlier on all that it depends on, or else is measured now."""
     file = CACHE / "gradients" / f"{digest(depends_on)}.json"
-    if not file.is_file():
-        write_json(file, {name: array.tolist() for name, array in now()._asdict().items()})
-    return Gradients(**{name: np.array(values) for name, values in read_json(file).items()})
+    found = read_cached(file)
+    if found is None:
+        with as_planned(plan):  # once the losses are loaded
+            found = {name: array.tolist() for name, array in now()._asdict().items()}
+        write_cached(file, found)
+    return Gradients(**{name: np.array(values) for name, values in found.items()})
 
 
 def _task(plan: dict[str, Any], dataset: str, model: str) -> Task:

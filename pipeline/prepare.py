@@ -35,6 +35,7 @@ from pipeline.measure.figures.samples import draw_samples
 from pipeline.plumbing import plugins, prepared
 from pipeline.plumbing.errors import UserError, listed, run_stage
 from pipeline.plumbing.files import digest, file_digest, whole, write_csv, write_json
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.plan import PREPARED, RAW, read_plan
 
@@ -54,9 +55,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Turn one downloaded dataset into arrays.")
     parser.add_argument("dataset", help="a key of axes.dataset in params.yaml")
     key = parser.parse_args().dataset
-    described = read_plan("prepare", key)["dataset"]
+    plan = read_plan("prepare", key)
+    described = plan["dataset"]
     dataset = plugins.restore("datasets", described, f"axes.dataset.{key}")
-    with whole(PREPARED / key) as out:
+    with whole(PREPARED / key) as out, as_planned(plan):
         prepare(dataset, {"dataset": key, "kind": described["kind"]}, RAW / key, out)
 
 

@@ -22,6 +22,7 @@ from pipeline.mlflow_view.views import experiment_tags
 from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import read_json
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.plan import MODELS, read_plan
 from pipeline.plumbing.tracking import Store, failures_explained, tracking_uri
 from pipeline.plumbing.tracking_file import new_file
@@ -31,7 +32,7 @@ def main() -> None:
     plan, report = read_plan("report"), Report.read()
     metas = {name: read_meta(name) for name in plan["axes"]["dataset"]}
     uri = tracking_uri()  # before a new store is opened under a temporary name
-    with failures_explained(), new_file(uri) as new:
+    with failures_explained(), new_file(uri) as new, as_planned(read_plan("publish")):
         store = Store(new)
         for pool in find_pools(metas):
             for entry in pool.entries:

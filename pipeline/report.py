@@ -33,15 +33,18 @@ from pipeline.measure.tables.scores import EXPERIMENT, SPREAD
 from pipeline.measure.telling import tell
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import whole, write_json, write_text
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.plan import read_plan
 
 RESULTS = Path("results")
 
 
 def main() -> None:
-    story = tell(read_plan("report"))
-    write_tables(story)
-    write_page(RESULTS / "report", story)
+    plan = read_plan("report")
+    with as_planned(plan):
+        story = tell(plan)
+        write_tables(story)
+        write_page(RESULTS / "report", story)
     print(*(sentence(story, dataset) for dataset in story.datasets), *missing(story), sep="\n")
     print(f"{RESULTS}/leaderboard.md, {RESULTS}/report/index.html")
 

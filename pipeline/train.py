@@ -21,6 +21,7 @@ from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.checkpoints import checkpoint_directory, keep_finished, restore_finished
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import read_json, whole, write_csv, write_json
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.journal import Journal
 from pipeline.plumbing.lifeline import die_with_parent
 from pipeline.plumbing.live_view import LiveView
@@ -76,14 +77,16 @@ def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
     from pipeline.learn.journalist import Journalist
     from pipeline.learn.training import run_training
 
-    device = chosen_device()
+    device, task = chosen_device(), task_of(cell, facts)
     directory = checkpoint_directory(cell.name, [facts["fingerprint"], device.type])
-    if restore_finished(directory, MODELS / cell.name):
-        return print(f"{cell.name}: was trained before; its outputs are put back.")
-    task, journal = task_of(cell, facts), Journal(cell.name, facts)
+    with as_planned(facts["plan"]):  # now that all the code is loaded
+        if restore_finished(directory, MODELS / cell.name):
+            return print(f"{cell.name}: was trained before; its outputs are put back.")
+    journal = Journal(cell.name, facts)
     with LiveView(cell.name):
         listener = Journalist(journal, task.fit.iterations, task.fit.batch_size)
-        model, criterion, outcome = run_training(task, device, listener, Checkpoint(directory))
+        with as_planned(facts["plan"]):
+            model, criterion, outcome = run_training(task, device, listener, Checkpoint(directory))
         journal.end("diverged" if outcome.diverged_at else "finished")
     learned = [] if criterion.learned is None else criterion.learned.tolist()
     facts |= result(outcome) | {"learned": learned, "seen_pixels": criterion.seen.tolist()}
@@ -128,7 +131,7 @@ def reuse_weights(cell: Cell, facts: dict[str, Any], source: Cell) -> None:
     """Record that the weights of `source` are judged once more, under the decision of the cell's strategy."""
     facts |= {"status": "reused", "weights_of": source.name, "diverged_at": None, "checkpoint": None}
     facts |= {"learned": [], "seen_pixels": None}
-    with whole(MODELS / cell.name) as part:
+    with whole(MODELS / cell.name) as part, as_planned(facts["plan"]):
         write(part, facts, [], provenance_without_training())
     print(f"{cell.name}: trains nothing; the weights of {source.name} are judged once more.")
 

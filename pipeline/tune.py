@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.plumbing.errors import UserError, run_stage
 from pipeline.plumbing.files import whole, write_json
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.lifeline import die_with_parent
 from pipeline.plumbing.plan import TUNED, read_plan
 
@@ -35,11 +36,12 @@ def tune(dataset: str, model: str, loss: str) -> None:
     """Choose a learning rate and write why."""
     untuned = read_plan("train", "dataset", dataset)["fit"]["lr"]
     trials = []
-    if searched(loss):
-        from pipeline.learn.search import run_trials  # imports torch, which one rate does not need
+    with as_planned(read_plan("tune", loss)):
+        if searched(loss):
+            from pipeline.learn.search import run_trials  # imports torch, which one rate does not need
 
-        trials = run_trials(dataset, model, loss)
-    found = {"untuned_lr": untuned, **choose(trials, untuned)}
+            trials = run_trials(dataset, model, loss)
+        found = {"untuned_lr": untuned, **choose(trials, untuned)}
     write(TUNED / f"{dataset}-{model}-{loss}", found, trials)
     remark = f" ({found['flag']})" if found["flag"] else ""
     print(f"{dataset}-{model}-{loss}: learning rate {found['lr']:.3g}{remark}, from {len(trials)} trials.")

@@ -54,6 +54,7 @@ def run_stages() -> Callable[..., Path]:
             patch.setattr(sys, "argv", ["stage", key])
             described = plugins.build("datasets", key, block, f"params.yaml: axes.dataset.{key}").described()
             write_json(PLAN / "dataset" / f"{key}.json", described)
+            write_json(PLAN / "download" / f"{key}.json", {})
             write_json(PLAN / "prepare" / f"{key}.json", {"dataset": described | {"archives": []}})
             for stage in stages:
                 {"download": download, "prepare": prepare}[stage].main()

@@ -19,7 +19,7 @@ from pipeline.plumbing.tracking import SETTINGS  # read by MLflow when it is imp
 from pipeline.running.warm import LOADED, warm_process
 
 ROOT = Path(__file__).parents[1]
-CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets")
+CODE = ("pipeline", "dvc.yaml", ".dvcignore", "presets", "requirements.lock")
 
 # With all that they import; a stage of the pipeline is not kept, only what it needs.
 LIBRARIES = (*LOADED, "pipeline.evaluate", "pipeline.gradients", "pipeline.report", "pipeline.publish", "mlflow")

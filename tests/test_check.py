@@ -1,11 +1,14 @@
 """The stage `check` and the promise that a mistake costs seconds: one sentence, exit code 1, nothing started."""
 
+import fnmatch
 import json
+import re
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.plumbing import plugins
+from pipeline import check
+from pipeline.plumbing import libraries, plugins
 from tests.miniature import ROOT, Miniature
 
 
@@ -151,7 +154,8 @@ def test_the_plan_holds_every_resolved_option_and_a_digest(unsaved):
     unsaved.edit_params(axes__loss__focal={})
     unsaved.run("pipeline.check")
     plan = json.loads((unsaved.root / "data" / "plan" / "train" / "loss" / "focal.json").read_text())
-    assert (plan["kind"], plan["gamma"], len(plan["code"])) == ("focal", 2.0, 32)
+    assert (plan["kind"], plan["gamma"], plan["versions"].keys()) == ("focal", 2.0, {"torch"})
+    assert {"pipeline/losses/focal.py", "pipeline/losses/base.py"} < plan["code"].keys()
     (unsaved.root / "data" / "plan").rename(unsaved.root / "old")
     (unsaved.root / "data").rmdir()
 
@@ -201,6 +205,65 @@ def test_gradients_are_those_of_models_that_the_control_has_trained(unsaved, con
     unsaved.edit_params(axes__strategy=strategies, report__control__strategy=control)
     unsaved.run("pipeline.check")
     assert json.loads((unsaved.root / "data" / "plan" / "gradients.json").read_text())["strategy"] == trained
+
+
+TRAINING = {"tune", "train", "repeat", "evaluate", "gradients"}
+REPORT = {"report", "publish"}
+VERSIONS = {
+    "torch": TRAINING | REPORT,
+    "albumentations": TRAINING,
+    "albucore": TRAINING,
+    "timm": TRAINING,
+    "opencv-python-headless": TRAINING | {"prepare"},
+    "numpy": TRAINING | {"prepare"} | REPORT,
+    "pandas": {"evaluate", "gradients"} | REPORT,
+    "scipy": {"prepare", "evaluate"} | REPORT,
+    "scikit-image": {"evaluate"},
+    "scikit-learn": {"prepare"},
+    "pillow": {"prepare", "evaluate"} | REPORT,
+    "statsmodels": REPORT,
+    "tqdm": set(),
+    "pydantic": set(),
+    "mlflow": set(),
+    "dvc": set(),
+}
+
+
+@pytest.fixture
+def other_version(tmp_path, monkeypatch):
+    """Makes Python find another version of a distribution, as after an installation."""
+
+    def install(name):
+        folder = tmp_path / f"{name.replace('-', '_')}-99.9.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.9+cpu\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        libraries.version.cache_clear()
+
+    yield install
+    libraries.version.cache_clear()
+
+
+@pytest.mark.parametrize("library", VERSIONS)
+def test_another_version_of_a_library_costs_the_stages_whose_code_reaches_it(
+    unsaved, monkeypatch, other_version, library
+):
+    """By the files of the plan that change, and the stages that depend on them."""
+    unsaved.edit_params(tune={"rates": 3})
+    monkeypatch.chdir(unsaved.root)
+    before = check.make_plan()
+    other_version(library)
+    after = check.make_plan()
+    changed = [f"data/plan/{place}.json" for place in after if after[place] != before[place]]
+    stages = YAML(typ="safe").load(unsaved.root / "dvc.yaml")["stages"]
+    depend = {name: [re.sub(r"\$\{.*?\}", "*", dep) for dep in stage["deps"]] for name, stage in stages.items()}
+    stale = {name for name, deps in depend.items() for dep in deps if fnmatch.filter(changed, dep)}
+    assert stale == VERSIONS[library]
+
+
+def test_check_depends_on_what_pins_the_versions():
+    """So that plain `dvc repro` looks at them again after an installation."""
+    assert "requirements.lock" in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["check"]["deps"]
 
 
 @pytest.mark.parametrize("preset", [file.stem for file in sorted((ROOT / "presets").glob("*.yaml"))])

@@ -40,6 +40,7 @@ def test_comments_docstrings_and_format_run_check_only(workspace):
     workspace.edit("pipeline/learn/fit.py", "    model.train()\n", "\n    model . train( )\n")
     workspace.edit("pipeline/measure/metrics/region.py", "def iou(", "# a comment\ndef iou(")
     workspace.edit("pipeline/plumbing/tracking.py", "PATIENCE = 20", "PATIENCE = 20  # patient")
+    workspace.edit("requirements.lock", "# The whole environment", "# All of the environment")
     assert workspace.status() == {"check"}
     assert workspace.stale_after_check() == set()
 
@@ -187,3 +188,56 @@ def test_a_typo_stops_everything_at_once(workspace: Miniature):
     assert "error: params.yaml: axes.loss.dcie: no pipeline/losses/dcie.py. Did you mean 'dice'?" in found.stderr
     assert "train@" not in found.stdout
     assert "download@" not in found.stdout
+
+
+STAGES = {
+    "download digits": "data/raw/digits",
+    "prepare digits": "data/prepared/digits",
+    "tune digits-unet_tiny-dice": "data/tuned/digits-unet_tiny-dice",
+    "train digits-unet_tiny-dice-none-0": "models/digits-unet_tiny-dice-none-0",
+    "train digits-unet_tiny-dice-class_thresholds-0": "models/digits-unet_tiny-dice-class_thresholds-0",
+    "evaluate": "results/counts",
+    "gradients": "results/gradients",
+    "report": "results/tables",
+    "publish": "mlflow.db",
+}
+
+
+def times(path: Path) -> dict[Path, int]:
+    """When each file at a path, or below it, was changed."""
+    return {file: file.stat().st_mtime_ns for file in [path, *path.rglob("*")] if file.is_file()}
+
+
+def test_code_edited_after_check_is_used_by_no_stage(workspace):
+    """Or what it makes would be recorded as made by the code that the plan names. A comment is no edit."""
+    workspace.edit_params(tune={"rates": 3, "iterations": 1}, axes__strategy__class_thresholds={})
+    workspace.run("pipeline.check")
+    workspace.edit("pipeline/plumbing/plan.py", "PLAN = Path(", "# a comment\nPLAN = Path(")
+    workspace.run("pipeline.train", "digits-unet_tiny-dice-class_thresholds-0")
+    workspace.edit(
+        "pipeline/plumbing/plan.py", 'GRADIENTS = Path("results/gradients")', 'GRADIENTS = Path("results/grads")'
+    )
+    for stage, output in STAGES.items():
+        before = times(workspace.root / output)
+        found = workspace.run(*f"pipeline.{stage}".split(), check=False)
+        assert (found.returncode, found.stderr) == (
+            1,
+            "error: the code of pipeline/plumbing/plan.py has changed since `check` made the plan; run `dvc repro` (or "
+            "`python -m pipeline.run`) again.\n",
+        ), stage
+        assert times(workspace.root / output) == before
+
+
+def test_what_edited_code_would_have_made_is_neither_recorded_nor_kept(workspace):
+    """The edit is taken back after DVC has tried: the next run has the results of the code that is there."""
+    name, formula = CELL("dice", "none", 0), "return batch.mean_over_classes(self._price(dice), among=batch.present)"
+    weights = workspace.root / "models" / name.removeprefix("train@") / "model" / "model.safetensors"
+    before, lock = weights.read_bytes(), (workspace.root / "dvc.lock").read_bytes()
+    workspace.edit("pipeline/losses/dice.py", formula, formula.replace("return", "return 3 *"))
+    found = workspace.dvc("repro", "--force", "--single-item", name, check=False)
+    assert "the code of pipeline/losses/dice.py has changed since `check` made the plan" in found.stderr
+    assert (workspace.root / "dvc.lock").read_bytes() == lock
+    workspace.edit("pipeline/losses/dice.py", "return 3 *", "return")
+    workspace.dvc("repro", "--single-item", name)
+    assert weights.read_bytes() == before
+    assert workspace.status() == set()

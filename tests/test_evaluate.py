@@ -139,6 +139,10 @@ def test_an_edit_of_a_decision_trains_nothing_but_judges_again(deciding, tmp_pat
     workspace = deciding.copy(tmp_path / "work")
     assert workspace.status() == set()
     workspace.edit("pipeline/strategies/idle.py", "np.zeros(", "0.5 + np.zeros(")
+    refused = workspace.run("pipeline.evaluate", check=False)
+    assert refused.stderr.startswith(
+        "error: the code of pipeline/strategies/idle.py has changed since `check` made the plan"
+    )
     assert workspace.stale_after_check() == {f"train@{CELL('idle')}"}
     before = kept(workspace)
     assert "trains nothing" in workspace.dvc("repro", "evaluate").stdout
@@ -178,6 +182,19 @@ def test_after_one_new_cell_exactly_that_cell_is_predicted(workspace):
     assert kept(workspace) == after
 
 
+def test_an_evaluation_that_was_damaged_in_the_cache_is_made_again(workspace):
+    """To the same bytes. One is cut, and of one a file is gone."""
+    results = {file: file.read_bytes() for file in sorted((workspace.root / "results/counts").rglob("*.parquet"))}
+    cut, gone, *others = sorted((workspace.root / ".cache" / "evaluate").iterdir())
+    masks = (cut / "predictions.npz").read_bytes()
+    (cut / "predictions.npz").write_bytes(masks[: len(masks) // 2])
+    (gone / "counts" / "classes.parquet").unlink()
+    found = workspace.run("pipeline.evaluate").stdout
+    assert f"{len(others) + 2} cells, 2 of them predicted now." in found
+    assert {file: file.read_bytes() for file in results} == results
+    assert (cut / "predictions.npz").read_bytes() == masks
+
+
 def test_weights_that_are_not_there_are_named_and_the_others_judged(deciding, tmp_path):
     workspace = deciding.copy(tmp_path / "work")
     (workspace.root / "models" / CELL("none")).rename(workspace.root / "moved")
@@ -194,8 +211,12 @@ REUSED = {"status": "reused", "weights_of": "d-m-l-none-0"}
 
 def facts_of(strategy: str, **facts) -> dict:
     """What cell.json holds, as far as it matters here."""
-    plan = {"strategy": {"kind": strategy, "code": "1"}}
-    return {"cell": Cell("d", "m", "l", strategy, 0)._asdict(), "plan": plan, "data_digest": "new"} | facts
+    cell = Cell("d", "m", "l", strategy, 0)._asdict()
+    return {"cell": cell, "plan": planned(strategy, {}), "data_digest": "new"} | facts
+
+
+def planned(strategy: str, code: dict[str, str]) -> dict:
+    return {"strategy": {"kind": strategy, "code": code}}
 
 
 @pytest.mark.parametrize(
@@ -227,6 +248,12 @@ def test_reused_weights_are_judged_if_they_themselves_would_be(tmp_path, monkeyp
         (
             facts_of("class_weightz", status="finished"),
             "has a strategy that can no longer be built (strategy class_weightz: no pipeline/strategies/class_weightz.py.",
+        ),
+        (
+            facts_of(
+                "class_thresholds", status="finished", plan=planned("class_thresholds", {"pipeline/train.py": "old"})
+            ),
+            "has a strategy whose code has changed since it was trained",
         ),
     ],
 )

@@ -74,6 +74,19 @@ def test_measuring_again_gives_equal_bytes_with_and_without_what_was_kept(worksp
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == files
 
 
+def test_what_was_damaged_in_the_cache_is_measured_again(workspace):
+    """To the same bytes: one value is garbage, one is cut, and in one a number is another."""
+    folder = workspace.root / "results" / "gradients"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    kept = {file: file.read_text() for file in sorted((workspace.root / ".cache" / "gradients").iterdir())}
+    changes = (lambda _: "garbage", lambda text: text[:100], lambda text: text.replace("0.", "1.", 1))
+    for (file, text), change in zip(kept.items(), changes, strict=True):
+        file.write_text(change(text))
+    workspace.run("pipeline.gradients")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert {file: file.read_text() for file in kept} == kept
+
+
 def test_losses_without_a_trained_model_are_named(workspace):
     """One diverged and one is missing."""
     shutil.rmtree(workspace.root / "models" / CELL)

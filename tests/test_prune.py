@@ -143,6 +143,7 @@ def test_nothing_is_removed_while_dvc_is_at_work(smaller):
     smaller.edit(
         "pipeline/download.py", "def main() -> None:\n", "def main() -> None:\n    __import__('time').sleep(60)\n"
     )
+    smaller.dvc("repro", "--single-item", "check")
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "download@digits"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with subprocess.Popen(

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +172,47 @@ def test_a_killed_training_goes_on_to_the_same_bits(workspace):
     first, last = json.loads((workspace.root / "models" / cell / "provenance.json").read_text())["resumed_at"]
     assert 0 < first < last < 60
     assert [line["step"] for line in lines(workspace, cell) if line["kind"] == "point"] == [10, 20, 30, 40, 50, 60]
+
+
+def test_code_edited_while_a_training_runs_is_refused_before_its_outputs_are_written(workspace):
+    """Nor are they kept to be put back; cells that the code does not concern are trained."""
+    cell, other = "digits-unet_tiny-dice-none-0", "digits-unet_tiny-cross_entropy-none-0"
+    workspace.edit_params(fit__iterations=60)
+    workspace.run("pipeline.check")
+    workspace.run("pipeline.tune", "digits-unet_tiny-dice")
+    before = files_of(workspace, cell)
+    (workspace.root / ".cache" / "journal" / f"{cell}.jsonl").unlink()
+    command = [sys.executable, "-m", "pipeline.train", cell]
+    with subprocess.Popen(
+        command,
+        cwd=workspace.root,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "BENCHMARK_LIVE": "off"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not any(line.get("iteration", 0) >= 1 for line in lines(workspace, cell)):
+            time.sleep(0.01)
+            assert process.poll() is None
+        workspace.edit("pipeline/losses/dice.py", "1 - dice if", "2 - dice if")
+        _, said = process.communicate()
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith("error: the code of pipeline/losses/dice.py has changed since `check` made")
+    assert files_of(workspace, cell) == before
+    assert not list((workspace.root / ".cache" / "checkpoints").glob(f"{cell}-*/finished"))
+    assert "validation mIoU" in workspace.run("pipeline.train", other).stdout
+
+
+@pytest.mark.parametrize("array", ["train_images", "train_masks", "train_class_pixels", "val_images"])
+def test_a_cut_array_is_one_sentence(workspace, array):
+    """DVC would have noticed; by hand nobody has looked."""
+    file = Path("data/prepared/digits") / f"{array}.npy"
+    content = (workspace.root / file).read_bytes()
+    (workspace.root / file).unlink()  # which may be a link to DVC's cache
+    (workspace.root / file).write_bytes(content[: len(content) // 2])
+    found = workspace.run("pipeline.train", "digits-unet_tiny-dice-none-0", check=False)
+    (line,) = found.stderr.splitlines()
+    assert found.returncode == 1
+    assert line.startswith(f"error: {file}: cut or damaged (")
 
 
 def test_what_dvc_had_not_recorded_is_put_back(workspace):

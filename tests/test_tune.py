@@ -86,6 +86,17 @@ def test_a_repeated_search_reuses_its_trials(searched):
     assert read(searched, "dice", "search.json") == before
 
 
+def test_a_trial_that_was_damaged_in_the_cache_is_made_again(searched):
+    """The best one, which says now that it had no score."""
+    best = read(searched, "dice", "rate.json")["lr"]
+    kept = {file: json.loads(file.read_text()) for file in (searched.root / ".cache" / "tune").iterdir()}
+    for file, entry in kept.items():
+        if entry["content"]["lr"] == best:
+            file.write_text(json.dumps(entry | {"content": entry["content"] | {"val_miou": None}}))
+    searched.run("pipeline.tune", "digits-unet_tiny-dice")
+    assert read(searched, "dice", "rate.json")["lr"] == best
+
+
 def test_every_trial_is_a_run_in_mlflow_and_the_report_tells_of_the_search(searched):
     found = [run for run in runs(searched) if run["tags"]["kind"] == "trial"]
     assert len(found) == 8

@@ -27,7 +27,7 @@ from pipeline.plumbing.files import read_json
 from pipeline.plumbing.machine import cores
 
 PAGE, CELLS = Path("docs/performance.md"), 12
-CODE = ("pipeline", "dvc.yaml", ".dvcignore")
+CODE = ("pipeline", "dvc.yaml", ".dvcignore", "requirements.lock")
 AXES = {
     "loss": ("cross_entropy", "dice"),
     "strategy": ("none", "class_weights", "oversample"),

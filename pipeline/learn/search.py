@@ -11,8 +11,10 @@ from pipeline.learn.fit import Listener
 from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.learn.training import Task, run_training
 from pipeline.plumbing import plugins
+from pipeline.plumbing.cached import read_cached, write_cached
 from pipeline.plumbing.checkpoints import checkpoint_directory, forget
-from pipeline.plumbing.files import CACHE, digest, read_json, write_json
+from pipeline.plumbing.files import CACHE, digest, read_json
+from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.plan import PREPARED, options_of, read_plan
 from pipeline.plumbing.provenance import provenance
 from pipeline.strategies.base import Strategy
@@ -24,7 +26,8 @@ def run_trials(dataset: str, model: str, loss: str) -> list[dict[str, Any]]:
     No trial is stopped early, and nothing that decides looks at a loss value: the budget is equal for every loss. A
     trial that was made before, with all it depends on unchanged, is taken from the cache.
     """
-    settings, device = Tune.model_validate(options_of(read_plan("tune", loss)["search"])), chosen_device()
+    search, device = read_plan("tune", loss), chosen_device()
+    settings = Tune.model_validate(search["search"])
     plans = {"dataset": read_plan("train", "dataset", dataset), "model": read_plan("train", "model", model)}
     plans["loss"], meta = read_plan("train", "loss", loss), read_json(PREPARED / dataset / "meta.json")
     common = plans["dataset"]["fit"] | {"iterations": settings.iterations or plans["dataset"]["fit"]["iterations"]}
@@ -39,12 +42,15 @@ def run_trials(dataset: str, model: str, loss: str) -> list[dict[str, Any]]:
             strategy=Strategy(),
             seed=settings.seed,
         )
-        depends = [plans, read_plan("tune", loss), task.fit.model_dump(), meta["digest"], device.type]
+        depends = [plans, search, task.fit.model_dump(), meta["digest"], device.type]
         kept, name = CACHE / "tune" / f"{digest(depends)}.json", f"{dataset}-{model}-{loss}-lr_{rate:g}"
-        if not kept.is_file():
-            write_json(kept, run_trial(task, device, Checkpoint(checkpoint_directory(name, depends))))
+        trial = read_cached(kept)
+        if trial is None:
+            with as_planned(plans, search):
+                trial = run_trial(task, device, Checkpoint(checkpoint_directory(name, depends)))
+            write_cached(kept, trial)
             forget([name])
-        trials.append(read_json(kept))
+        trials.append(trial)
     return trials
 
 

@@ -19,14 +19,14 @@ def read_plan(*place: str) -> Any:
 
 
 def read_cell_plan(cell: Cell) -> dict[str, Any]:
-    """All that training a cell depends on but the data: resolved options and code digests per axis, and the seed."""
+    """All that training a cell depends on but the data: per axis resolved options, code and versions, and the seed."""
     axes = {axis: read_plan("train", axis, getattr(cell, axis)) for axis in ("dataset", "model", "loss", "strategy")}
-    return {**axes, "code": read_plan("train", "code"), "seed": cell.seed}
+    return {**axes, **read_plan("train", "code"), "seed": cell.seed}
 
 
 def options_of(planned: dict[str, Any]) -> dict[str, Any]:
     """The described plug-in in a file of the plan, without what else stands there."""
-    return {key: value for key, value in planned.items() if key not in ("code", "weights_of")}
+    return {key: value for key, value in planned.items() if key not in ("code", "versions", "weights_of")}
 
 
 def read_rate(cell: Cell) -> dict[str, Any]:

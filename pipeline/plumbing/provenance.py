@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import resource
 import subprocess
@@ -10,17 +9,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from pipeline.plumbing.fingerprints import libraries
 from pipeline.plumbing.lazy import torch
+from pipeline.plumbing.libraries import versions
 
 if TYPE_CHECKING:
     from torch import device as Device
-
-PACKAGES = ("torch", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that can change a number, without the mark of the build, such as +cpu."""
-    return {package: importlib.metadata.version(package).partition("+")[0] for package in PACKAGES}
 
 
 def provenance(device: Device, training: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +45,8 @@ def _peak_memory(device: Device) -> int:
 
 
 def _environment() -> dict[str, Any]:
-    return {"python": platform.python_version(), "versions": versions(), "git_commit": _git_commit()}
+    computing = versions(libraries(["pipeline.train"]))
+    return {"python": platform.python_version(), "versions": computing, "git_commit": _git_commit()}
 
 
 def _git_commit() -> str:

@@ -18,7 +18,8 @@ def check(tmp_path, monkeypatch):
     """Checks a text as dvc.yaml in a directory with what lies beside the real one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pipeline").mkdir()
-    (tmp_path / "params.yaml").touch()
+    for name in ("params.yaml", "requirements.lock"):
+        (tmp_path / name).touch()
     path = Path("dvc.yaml")
 
     def text_of(text):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.plumbing import fingerprints
+from pipeline.plumbing.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ ERRORS = "from pipeline.hidden import text\n"
 
 
 class Project:
-    """Source files in a directory of their own, and the digests they have now."""
+    """Source files in a directory of their own, and the digests they have now: the text of each is read anew."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,21 +53,15 @@ class Project:
         assert old in text
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
-    def forget(self) -> None:
-        for cached in (fingerprints._tree, fingerprints._imports, fingerprints._meaning):
-            cached.cache_clear()
-
-    def digest(self, *modules: str) -> str:
-        self.forget()
-        return fingerprints.code_digest(modules)
+    def digest(self, *modules: str) -> dict[str, str]:
+        return fingerprints.code_digests(modules)
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Empty; teardown forgets what was read of it."""
+    """Empty."""
     monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
-    yield Project(tmp_path)
-    Project(tmp_path).forget()
+    return Project(tmp_path)
 
 
 @pytest.fixture
@@ -191,7 +186,6 @@ def test_neither_order_nor_repetition_of_the_names_matters(small):
     """It is one set of modules."""
     one, other = ["pipeline.top", "pipeline.alone"], ["pipeline.alone", "pipeline.top", "pipeline.top"]
     assert small.digest(*one) == small.digest(*other) != small.digest("pipeline.top")
-    assert len(small.digest(*one)) == 32
 
 
 def test_equal_code_under_two_names_has_two_digests(small):
@@ -238,6 +232,87 @@ def test_what_depends_on_what_in_this_project(real, reader, file, changes):
     path = real.root / "pipeline" / file
     path.write_text(f"{path.read_text(encoding='utf-8')}\nNEW = 1\n", encoding="utf-8")
     assert (real.digest(f"pipeline.{reader}") != before) is changes
+
+
+@pytest.fixture
+def planned(small):
+    """What a plan says of `top`."""
+    return {"loss": {"kind": "top", **fingerprints.code_and_versions(["pipeline.top"])}}
+
+
+def test_work_with_the_code_of_the_plan_is_done(small, planned):
+    """Also after edits that mean the same, and of what is not reached."""
+    small.edit("top.py", "class Thing:", "# a comment\nclass Thing:")
+    small.edit("low.py", "HALF = 0.5", '"""New."""\nHALF   = 0.5')
+    small.edit("alone.py", "0", "1")
+    with fingerprints.as_planned(planned, {"seed": 0}):
+        small.edit("alone.py", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("low.py", "0.5", "0.25"),
+        ("lazily.py", "return x", "return y"),
+        ("top.py", "def method", "def method("),
+        ("top.py", "half(x) +", "half(x) + 0 *"),
+    ],
+    ids=["imported", "imported late", "no Python any more", "named"],
+)
+def test_work_with_other_code_than_the_plan_s_is_refused_before_it_begins(small, planned, file, old, new):
+    small.edit(file, old, new)
+    with (
+        pytest.raises(UserError, match=rf"^the code of pipeline/{file} has changed since `check` made the plan; "),
+        fingerprints.as_planned(planned),
+    ):
+        pytest.fail("it was begun")
+
+
+def test_an_edit_during_the_work_is_refused_at_its_end(small, planned):
+    """Also of a file that is gone. What was read at the beginning says nothing of then."""
+    with (
+        pytest.raises(UserError, match=r"^the code of pipeline/lazily\.py, pipeline/low\.py has changed since"),
+        fingerprints.as_planned(planned),
+    ):
+        small.edit("low.py", "0.5", "0.25")
+        (small.root / "pipeline" / "lazily.py").unlink()
+
+
+def test_code_that_is_put_back_during_the_work_is_that_of_the_plan(small, planned):
+    """It was all loaded at the beginning."""
+    with fingerprints.as_planned(planned):
+        small.edit("low.py", "0.5", "0.25")
+        small.edit("low.py", "0.25", "0.5")
+
+
+def test_a_file_that_a_module_reads_is_part_of_its_code(small):
+    (small.root / "pipeline" / "top.html.j2").write_text("<p>")
+    planned = fingerprints.code_and_versions(["pipeline.top"])
+    small.edit("top.html.j2", "<p>", "<b>")
+    assert fingerprints.changed(planned) == ["pipeline/top.html.j2"]
+
+
+def test_a_failure_of_the_work_is_not_hidden_by_an_edit(small, planned):
+    with pytest.raises(ZeroDivisionError), fingerprints.as_planned(planned):
+        small.edit("low.py", "0.5", "0.25")
+        raise ZeroDivisionError
+
+
+def test_another_version_of_a_library_is_refused(small):
+    planned = {"code": {}, "versions": {"numpy": "1.0"}}
+    with (
+        pytest.raises(UserError, match=r"^numpy is \S+ here, and `check` made the plan with 1\.0\. Install require"),
+        fingerprints.as_planned(planned),
+    ):
+        pytest.fail("it was begun")
+
+
+def test_libraries_are_those_of_all_that_is_reached(small):
+    """However they are imported; what is imported late through `lazy`, too."""
+    small.edit("low.py", LOW, f"import numpy.linalg as la\nfrom skimage import measure\n{LOW}")
+    small.edit("lazily.py", "return x", "from pipeline.plumbing.lazy import torch\n    import os.path\n    return x")
+    small.edit("alone.py", "0", "0\nimport pandas")
+    assert fingerprints.libraries(["pipeline.top"]) == {"numpy", "skimage", "torch"}
 
 
 HEAVY = (
