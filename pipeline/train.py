@@ -20,7 +20,7 @@ from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell
 from pipeline.plumbing.checkpoints import checkpoint_directory, keep_finished, restore_finished
 from pipeline.plumbing.errors import UserError, run_stage
-from pipeline.plumbing.files import read_json, whole, write_csv, write_json
+from pipeline.plumbing.files import check_writable, read_json, whole, write_csv, write_json
 from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.journal import Journal
 from pipeline.plumbing.lifeline import die_with_parent
@@ -77,6 +77,7 @@ def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
     from pipeline.learn.journalist import Journalist
     from pipeline.learn.training import run_training
 
+    check_writable(MODELS / cell.name)
     device, task = chosen_device(), task_of(cell, facts)
     directory = checkpoint_directory(cell.name, [facts["fingerprint"], device.type])
     with as_planned(facts["plan"]):  # now that all the code is loaded

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.plumbing.errors import UserError, run_stage
-from pipeline.plumbing.files import whole, write_json
+from pipeline.plumbing.files import check_writable, whole, write_json
 from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.lifeline import die_with_parent
 from pipeline.plumbing.plan import TUNED, read_plan
@@ -36,6 +36,7 @@ def tune(dataset: str, model: str, loss: str) -> None:
     """Choose a learning rate and write why."""
     untuned = read_plan("train", "dataset", dataset)["fit"]["lr"]
     trials = []
+    check_writable(TUNED / f"{dataset}-{model}-{loss}")
     with as_planned(read_plan("tune", loss)):
         if searched(loss):
             from pipeline.learn.search import run_trials  # imports torch, which one rate does not need

@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written under a temporary name, then renamed."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,14 @@ def whole(path: Path) -> Iterator[Path]:
                 shutil.rmtree(part)
             else:
                 part.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError with `path` now, and not after hours of work, if nothing can be written there."""
+    above = next(each for each in path.absolute().parents if each.is_dir())
+    if not os.access(above, os.W_OK):
+        number = errno.EROFS if os.statvfs(above).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number), str(path))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,7 +15,16 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import digest, file_digest, read_json, whole, write_csv, write_json, write_text
+from pipeline.plumbing.files import (
+    check_writable,
+    digest,
+    file_digest,
+    read_json,
+    whole,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,6 +247,16 @@ def test_a_read_only_disk_is_told_with_the_name_of_the_result(fading):
     with pytest.raises(OSError, match=f"Read-only file system: '{place}/result'") as raised:
         write_text(place / "result", "text")
     assert raised.value.errno == errno.EROFS
+
+
+def test_what_could_not_be_written_is_told_before_the_work(fading):
+    """Also in a folder that is not there yet. A path that can be written is left alone."""
+    place, fade = fading
+    check_writable(place / "models" / "cell")
+    assert list(place.iterdir()) == []
+    fade()
+    with pytest.raises(OSError, match=f"Read-only file system: '{place}/models/cell'"):
+        check_writable(place / "models" / "cell")
 
 
 def test_a_file_that_may_not_grow_is_told_with_its_name(tmp_path):
