@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pipeline.plumbing.messages import printable
+
 MAKE_ROOM = "Make room, as `make clean` does, then run the same again: what was finished is kept."
 
 
@@ -60,7 +62,7 @@ def run_stage(stage: Callable[[], None]) -> None:
     try:
         stage()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", printable(str(error), but="\n"), file=sys.stderr)  # names of files stand in it
         sys.exit(1)
     except OSError as error:
         if error.errno != errno.ENOSPC:
