@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.messages import shown, told
 from pipeline.plumbing.tracking_file import new_file, trust_memory
 
 KEY = "fingerprint"  # tag that says which files a run shows
@@ -178,6 +180,7 @@ class Store:
 def failures_explained() -> Iterator[None]:
     """Turns the errors of a store that is missing, broken or not to be reached into a UserError."""
     uri = tracking_uri()  # now: a new store is opened under a temporary name, which MLflow keeps in the environment
+    _check_uri(uri)
     try:
         yield
     except Exception as reason:
@@ -185,15 +188,22 @@ def failures_explained() -> Iterator[None]:
         if not of_the_store and not isinstance(reason, OSError | ImportError):
             raise
         raise UserError(
-            f"MLflow at {uri} cannot be used: {first_line(reason)}. All results are safe in files; set "
+            f"MLflow at {shown(uri)} cannot be used: {first_line(reason)}. All results are safe in files; set "
             "MLFLOW_TRACKING_URI to a store that works, then run `make publish`."
         ) from None
 
 
 def first_line(reason: Exception) -> str:
-    """What an error says, at a length that can be read; SQLAlchemy speaks of itself before it names the reason."""
+    """What an error says, fit to be printed; SQLAlchemy speaks of itself before it names the reason."""
     lines = [line for line in str(reason).splitlines() if not line.startswith("(raised as a result of")]
-    return next(iter(lines), type(reason).__name__).rstrip(".")
+    return told(next(iter(lines), type(reason).__name__), tracking_uri()).rstrip(".")
+
+
+def _check_uri(uri: str) -> None:
+    try:
+        urlsplit(uri if uri.startswith("http") else "").port  # noqa: B018
+    except ValueError:  # whose words may hold the password
+        raise UserError(f"MLFLOW_TRACKING_URI: {shown(uri)} is no address, such as http://HOST:5000.") from None
 
 
 def _milliseconds(seconds: float) -> int:
