@@ -373,7 +373,9 @@ def test_what_params_no_longer_name_is_marked_and_no_longer_among_the_models(wor
 
 
 def test_a_store_that_cannot_be_used_is_one_sentence_and_loses_nothing(workspace):
-    found = workspace.run("pipeline.publish", check=False, MLFLOW_TRACKING_URI="sqlite:////dev/null/mlflow.db")
+    found = workspace.run(
+        "pipeline.publish", check=False, MLFLOW_TRACKING_URI="sqlite:////dev/null/mlflow.db?token=word"
+    )
     assert found.returncode == 1
     last = found.stderr.splitlines()[-1]
     assert last.startswith("error: MLflow at sqlite:////dev/null/mlflow.db cannot be used: ")

@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from pipeline.plumbing.tracking import Point, Store
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.tracking import Point, Store, failures_explained
 from tests.miniature import ROOT
 
 pytestmark = [
@@ -124,3 +128,55 @@ def test_a_deleted_experiment_comes_back(store):
     store.client.delete_experiment(place)
     assert store.experiment("gone", {"about": "it"}) == place
     assert store.client.get_experiment(place).tags["about"] == "it"
+
+
+LOGIN, QUERY = "SECRETUSER:SECRETWORD@", "?token=SECRETTOKEN#SECRETMARK"
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Sends everyone to an address with secrets where nobody answers."""
+
+    def do_GET(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"http://{LOGIN}127.0.0.1:9/y{QUERY}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def moved() -> Iterator[str]:
+    """Host and port of a server that redirects."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"http://{LOGIN}127.0.0.1:9/x{QUERY}",
+        f"http://{LOGIN}MOVED",
+        f"foo://{LOGIN}host/x",
+        f"{LOGIN}host:5000",
+        f"postgresql://{LOGIN}127.0.0.1:9/db{QUERY}",
+        f"sqlite:////dev/null/mlflow.db{QUERY}",
+        f"http://{LOGIN}host:99999",
+        f"http://{LOGIN}[host",
+        f"http://{LOGIN.replace('WORD', '/WORD')}host",
+        f"http://{LOGIN}ho\u2100st",
+    ],
+    ids=["dead", "redirect", "scheme", "no scheme", "database", "file", "port", "brackets", "slash", "sign"],
+)
+def test_no_secret_of_the_address_is_told_with_a_failure(tmp_path, monkeypatch, moved, uri):
+    """Nor by MLflow, requests and SQLAlchemy, which repeat it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("MOVED", moved))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError) as error, failures_explained():
+        Store().experiment("digits")
+    assert "SECRET" not in str(error.value)
+    assert "MLFLOW_TRACKING_URI" in str(error.value)
