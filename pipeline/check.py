@@ -18,6 +18,7 @@ from pipeline.plumbing.dvcfile import check_dvcfile
 from pipeline.plumbing.errors import UserError, did_you_mean, listed, run_stage
 from pipeline.plumbing.files import whole, write_json
 from pipeline.plumbing.fingerprints import code_digest
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.params import Params, read_params
 from pipeline.plumbing.plan import PLAN
 from pipeline.plumbing.provenance import versions
@@ -95,7 +96,7 @@ def _fit_of(params: Params, dataset: str) -> Fit:
     """The block `fit` with what the dataset's entry overrides."""
     override = (params.axes["dataset"][dataset] or {}).get("fit", {})
     if not isinstance(override, dict):
-        raise UserError(f"{PARAMS}: axes.dataset.{dataset}.fit: must be a mapping, not {override!r}.")
+        raise UserError(f"{PARAMS}: axes.dataset.{dataset}.fit: must be a mapping, not {brief(override)}.")
     Fit.read(params.fit, f"{PARAMS}: fit")
     return Fit.read({**params.fit, **override}, f"{PARAMS}: axes.dataset.{dataset}.fit")
 
@@ -105,7 +106,7 @@ def _tune_of(params: Params, loss: str) -> dict[str, Any]:
     settings = Tune.read(params.tune, f"{PARAMS}: tune")
     wanted = (params.axes["loss"][loss] or {}).get("tune", True)
     if not isinstance(wanted, bool):
-        raise UserError(f"{PARAMS}: axes.loss.{loss}.tune: must be true or false, not {wanted!r}.")
+        raise UserError(f"{PARAMS}: axes.loss.{loss}.tune: must be true or false, not {brief(wanted)}.")
     if not wanted or settings.rates == 1:
         return {"search": None}
     return {"search": settings.model_dump(), "code": code_digest(["pipeline.tune"]), "versions": versions()}

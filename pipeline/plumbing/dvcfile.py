@@ -8,6 +8,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from pipeline.plumbing.cells import AXES
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.options import Options
 
 CODE = Path(__file__).parents[1]
@@ -70,7 +71,7 @@ def check_dvcfile(path: Path) -> None:
 def _check_command(command: str, where: str) -> None:
     found = re.match(r"python -m ([\w.]+)", command)
     if not found:
-        raise UserError(f"{where}: must start with `python -m pipeline.`, not {command!r}.")
+        raise UserError(f"{where}: must start with `python -m pipeline.`, not {brief(command)}.")
     known = {f"pipeline.{file.stem}" for file in CODE.glob("[a-z]*.py")}
     if found[1] not in known:
         raise UserError(f"{where}: no module '{found[1]}'. {did_you_mean(found[1], known)}")
@@ -83,7 +84,7 @@ def _check_matrix(matrix: dict[str, str | list[str]], where: str) -> None:
             raise UserError(f"{where}: unknown axis '{axis}'. {did_you_mean(axis, AXES)}")
         allowed = [f"${{axes.{axis}}}", *([REPEATED[axis]] if axis in REPEATED else [])]
         if values not in allowed:
-            raise UserError(f"{where}.{axis}: must be {' or '.join(map(str, allowed))}, not {values!r}.")
+            raise UserError(f"{where}.{axis}: must be {' or '.join(map(str, allowed))}, not {brief(values)}.")
     if len(matrix) > 1 and tuple(matrix) != AXES[: len(matrix)]:
         raise UserError(f"{where}: cells are named by {', '.join(AXES)} in this order, not by {', '.join(matrix)}.")
 

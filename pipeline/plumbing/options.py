@@ -5,6 +5,7 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
 
 
 class Options(BaseModel):
@@ -18,7 +19,7 @@ class Options(BaseModel):
         if block is None:
             block = {}
         if not isinstance(block, dict):
-            raise UserError(f"{where}: must be a mapping of keys to values, not {block!r}.")
+            raise UserError(f"{where}: must be a mapping of keys to values, not {brief(block)}.")
         try:
             return cls.model_validate(block, context={"where": where})
         except ValidationError as invalid:
@@ -50,9 +51,10 @@ def _sentence(cls: type[BaseModel], mistake: Any, where: str) -> str:
         return f"{place}: missing; this key has no default."
     if kind == "literal_error" and allowed:
         choices = [choice.strip("' ") for choice in allowed.replace(" or ", ", ").split(", ")]
-        return f"{place}: {given!r} is not allowed. {did_you_mean(str(given), choices)}"
+        word = brief(given).strip("'")
+        return f"{place}: {brief(given)} is not allowed. {did_you_mean(word, choices)}"
     message = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{place}: {given!r} {message}." if message.startswith("should") else f"{place}: {message}"
+    return f"{place}: {brief(given)} {message}." if message.startswith("should") else f"{place}: {message}"
 
 
 def _keys_at(cls: type[BaseModel], path: list[str]) -> list[str]:

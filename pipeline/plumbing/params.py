@@ -8,6 +8,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from pipeline.plumbing.cells import AXES, NAME
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.options import Options
 
 
@@ -81,7 +82,8 @@ def _load(path: Path) -> Any:
         raise UserError(
             f"{path}: missing; presets/ holds files to start from, as in `cp presets/digits.yaml {path}`."
         ) from None
-    except (YAMLError, ValueError, OSError) as mistake:  # ValueError: a date such as 2001-99-99, or no UTF-8
+    except (YAMLError, ValueError, TypeError, RecursionError, OSError) as mistake:
+        # ValueError: a date such as 2001-99-99, or no UTF-8. TypeError: a key such as [[a]]
         mark = getattr(mistake, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else f"{path}"
         problem = getattr(mistake, "problem", None) or str(mistake).splitlines()[0]
@@ -91,10 +93,11 @@ def _load(path: Path) -> Any:
 def _mapping(block: Any, where: str, required: set[str], optional: set[str] | None) -> dict[str, Any]:
     """`block` as a mapping that has the required keys and no others than these and the optional ones (None: any)."""
     if not isinstance(block, dict):
-        raise UserError(f"{where}: must be a mapping, not {block!r}.")
+        raise UserError(f"{where}: must be a mapping, not {brief(block)}.")
     for key in block:
         if optional is not None and key not in required | optional:
-            raise UserError(f"{where}: unknown key '{key}'. {did_you_mean(str(key), required | optional)}")
+            word = brief(key).strip("'")
+            raise UserError(f"{where}: unknown key '{word}'. {did_you_mean(word, required | optional)}")
     for key in sorted(required - block.keys()):
         raise UserError(f"{where}: '{key}' is missing.")
     return block
@@ -105,10 +108,12 @@ def _entries(block: Any, axis: str, where: str) -> dict[str, Any]:
     if axis == "seed":
         return dict.fromkeys(map(str, _seeds(block, where)))
     if not isinstance(block, dict) or not block:
-        raise UserError(f"{where}: must be a mapping with at least one entry, such as `{{name: {{}}}}`, not {block!r}.")
+        raise UserError(
+            f"{where}: must be a mapping with at least one entry, such as `{{name: {{}}}}`, not {brief(block)}."
+        )
     for name in block:
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise UserError(f"{where}: the name {name!r} may hold lower-case letters, digits and _ only.")
+            raise UserError(f"{where}: the name {brief(name)} may hold lower-case letters, digits and _ only.")
     return block
 
 
@@ -116,6 +121,6 @@ def _seeds(block: Any, where: str) -> list[int]:
     good = isinstance(block, list) and block and all(type(seed) is int and 0 <= seed < 2**31 for seed in block)
     if not good or len(set(block)) < len(block):
         raise UserError(
-            f"{where}: must be a list of different whole numbers from 0 to 2^31 - 1, as [0, 1, 2], not {block!r}."
+            f"{where}: must be a list of different whole numbers from 0 to 2^31 - 1, as [0, 1, 2], not {brief(block)}."
         )
     return block

@@ -240,3 +240,34 @@ def test_a_mistake_in_the_block_report_is_one_sentence(refused, old, new, senten
     """Also in a block within a block: the nearest key of the inner one is proposed."""
     line = "report: {control: {loss: dice, strategy: none}, noise_floor: []}"
     assert refused(GOOD.replace(line, line.replace(old, new))).startswith(f"params.yaml: {sentence}")
+
+
+BOMB = "[lol]"
+for depth in range(12):
+    BOMB = f"[&b{depth} {BOMB}{f', *b{depth}' * 8}]"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "place"),
+    [
+        ("[0]", BOMB, "axes.seed: must be a list"),
+        ("[0]", f"[0, {BOMB}]", "axes.seed: must be a list"),
+        ("{digits: {}}", BOMB, "axes.dataset: must be a mapping"),
+        ("{iterations: 3}", BOMB, "fit: must be a mapping"),
+        ("{loss: dice, strategy: none}", BOMB, "report.control: "),
+        ("noise_floor: []", f"noise_floor: {BOMB}", "report.noise_floor.0: "),
+        ("noise_floor: []", f"noise_floor: [], interval: {BOMB}", "report.interval: "),
+        ("noise_floor: []", f"noise_floor: [], confidence: {BOMB}", "report.confidence: "),
+        ("fit:", f"? [{'lol, ' * 1000}]\n: 1\nfit:", "unknown key"),
+        ("fit:", f"? {BOMB}\n: 1\nfit:", "not valid YAML"),
+        ("[0]", "[" * 500 + "]" * 500, "not valid YAML"),
+    ],
+    ids=["seeds", "a seed", "entries", "fit", "control", "items", "choice", "number", "key", "deep key", "depth"],
+)
+def test_what_aliases_have_blown_up_is_not_written_out(read, part, value, place):
+    """A few hundred bytes would be terabytes."""
+    with pytest.raises(UserError) as error:
+        read(GOOD.replace(part, value, 1))
+    for sentence in str(error.value).splitlines():
+        assert place.rstrip("0: ").rstrip(".") in sentence
+        assert len(sentence) < 600
