@@ -64,6 +64,14 @@ def test_a_full_disk_is_one_line_with_the_path_and_what_to_do(capsys):
     )
 
 
+def test_names_of_files_cannot_rule_the_terminal(capsys):
+    """A file called by a stranger may stand in any message, which may have several lines."""
+    with pytest.raises(SystemExit):
+        run_stage(raising(UserError("raw: 2 samples cannot be used:\n\x1b[2Ja\x07.png\n\u202egpj.b ü")))
+    expected = "error: raw: 2 samples cannot be used:\n\\x1b[2Ja\\x07.png\n\\u202egpj.b ü\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_a_full_disk_is_known_by_what_an_error_came_from():
     """A library may raise an error of its own while it closes the file."""
     with pytest.raises(RuntimeError) as raised:
