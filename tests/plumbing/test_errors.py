@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from pipeline.plumbing.errors import UserError, did_you_mean, disk_is_full, listed, run_stage
+from pipeline.plumbing.errors import Mistakes, UserError, did_you_mean, disk_is_full, listed, run_stage
 
 
 def raising(error: BaseException):
@@ -43,6 +43,23 @@ def test_long_lists_end_with_the_number_left_out():
     assert listed("abcde", 3) == "a, b, c, and 2 more"
     assert listed(range(60), most=2) == "0, 1, and 58 more"
     assert listed([1, 2, 3], most=2, separator="\n") == "1\n2\nand 1 more"
+
+
+def test_mistakes_are_gathered_each_once_and_told_together():
+    """What is right is returned; nothing is raised where nothing was wrong."""
+    mistakes = Mistakes()
+    mistakes.raise_noted()
+    assert mistakes.attempt(int, "3") == 3
+    for sentence in ("first", "second\nthird", "first"):
+        assert mistakes.attempt(raising(UserError(sentence))) is None
+    mistakes.note("fourth")
+    with pytest.raises(UserError, match=r"\Afirst\nsecond\nthird\nfourth\Z"):
+        mistakes.raise_noted()
+
+
+def test_a_defect_is_not_gathered():
+    with pytest.raises(ZeroDivisionError):
+        Mistakes().attempt(raising(ZeroDivisionError()))
 
 
 def test_a_mistake_of_the_user_is_one_line_and_exit_code_1(capsys):
