@@ -1,5 +1,6 @@
-"""Finds mistakes in dvc.yaml that DVC would meet late or explain badly."""
+"""Finds mistakes in dvc.yaml, and around it, that DVC would meet late or explain badly."""
 
+import configparser
 import re
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,47 @@ class Pipeline(Options):
     vars: list[Any] = []
 
 
-def check_dvcfile(path: Path) -> None:
-    """Check keys, commands, matrix axes, and that every dependency exists or is written by a stage."""
+def check_place(*files: Path) -> None:
+    """Check that the current folder is the root of a project, where these files lie, and one that DVC works in."""
+    here = Path.cwd()
+    if not all(file.exists() for file in files):
+        for folder in here.parents:
+            if all((folder / file).is_file() for file in files):
+                raise UserError(f"{here}: not the root of the project; run this in {folder}.")
+    _check_repository([here, *here.parents])
+
+
+def _check_repository(folders: list[Path]) -> None:
+    """DVC wants a git repository around its own folder `.dvc`, or the word that there is none."""
+    inside = next((number for number, folder in enumerate(folders) if (folder / ".dvc").is_dir()), None)
+    if inside is None:
+        raise UserError(
+            f"{folders[0]}: no folder `.dvc` here, without which DVC does nothing; copy it from where the project came "
+            "from, or run `dvc init`, and without git `dvc init --no-scm`."
+        )
+    if any((folder / ".git").exists() for folder in folders[inside:]) or _without_git(folders[inside] / ".dvc"):
+        return
+    raise UserError(
+        f"{folders[inside]}: not a git repository, as DVC expects. Run `git init`, or, to do without git, `dvc config "
+        "core.no_scm true`."
+    )
+
+
+def _without_git(folder: Path) -> bool:
+    """Whether the configuration of DVC in this folder says so."""
+    config = configparser.RawConfigParser(strict=False)
+    try:
+        config.read([folder / "config", folder / "config.local"], encoding="utf-8")
+        return config.getboolean("core", "no_scm", fallback=False)
+    except (configparser.Error, ValueError):
+        return True  # which DVC itself has more to say of
+
+
+def check_dvcfile(path: Path) -> set[str]:
+    """Check keys, commands, matrix axes, and that every dependency exists or is written by a stage.
+
+    Returns the keys of params.yaml that it takes, as `report.noise_floor`. Raises UserError.
+    """
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -66,6 +106,7 @@ def check_dvcfile(path: Path) -> None:
             if not Path(dep).exists() and not any(_within(dep, out) for out in outputs):
                 known = did_you_mean(dep, outputs)
                 raise UserError(f"{where}.deps: '{dep}' does not exist and no stage writes it. {known}")
+    return {key for stage in stages.values() for key in re.findall(r"\$\{(.*?)\}", str(stage.matrix))}
 
 
 def _check_command(command: str, where: str) -> None:
