@@ -74,13 +74,15 @@ def read_params(path: Path) -> Params:
 
 
 def gather_params(path: Path, mistakes: Mistakes) -> Params:
-    """The same, with all that is wrong noted and left out; only a file that cannot be read at all is raised."""
+    """The same as far as it is right: what is wrong is noted, a wrong axis is empty and a wrong block None.
+
+    Raises UserError where the file cannot be read at all.
+    """
     blocks = _keys(_load(path), f"{path}", {"axes", "fit"}, {"tune", "eval", "report"}, mistakes)
-    given = _keys(blocks.get("axes", dict.fromkeys(AXES)), f"{path}: axes", set(AXES), set(), mistakes)
-    axes = {axis: {} for axis in AXES}
-    for axis in AXES if "axes" in blocks else ():
-        if axis in given:
-            axes[axis] = mistakes.attempt(_entries, given[axis], axis, f"{path}: axes.{axis}") or {}
+    where = f"{path}: axes"
+    given = _keys(blocks["axes"], where, set(AXES), set(), mistakes) if "axes" in blocks else {}
+    read = {axis: mistakes.attempt(_entries, given[axis], axis, f"{where}.{axis}") for axis in AXES if axis in given}
+    axes = {axis: read.get(axis) or {} for axis in AXES}
     report, left_out = _with_defaults(blocks.get("report"), axes)
     return Params(
         axes=axes,
@@ -168,8 +170,9 @@ def _with_defaults(report: Any, axes: dict[str, dict[str, Any]]) -> tuple[Any, l
     The control is cross-entropy with strategy `none`, or else what stands first.
     """
     report = {} if report is None else report
-    if not isinstance(report, dict) or not isinstance(control := report.get("control") or {}, dict):
+    if not isinstance(report, dict) or not isinstance(report.get("control"), dict | None):
         return report, []  # which is refused
+    control = report.get("control") or {}
     usual = {"loss": _entry_of(axes["loss"], "cross_entropy"), "strategy": _entry_of(axes["strategy"], "none")}
     left_out = [f"report.control.{key}" for key in usual if key not in control]
     left_out += [] if "noise_floor" in report else ["report.noise_floor"]

@@ -334,6 +334,7 @@ def test_a_mistake_in_a_typed_block_is_one_sentence(refused, block, sentence):
         ("[]}", "[], interval: bcs}", "report.interval: 'bcs' is not allowed. Did you mean 'bca'?"),
         ("{control:", "{contrl:", "report.contrl: unknown key. Did you mean 'control'? Known: confidence, control, "),
         ("{loss: dice, strategy: none}", "dice", "report.control: must be a mapping of keys to values, not 'dice'."),
+        ("{loss: dice, strategy: none}", "[]", "report.control: must be a mapping of keys to values, not []."),
         ("[]}", "}", "report.noise_floor: None should be a valid list."),
         ("{loss: dice,", "{los: dice,", "report.control.los: unknown key. Did you mean 'loss'? Known: loss, strategy."),
         ("{loss: dice,", "{loss: 1,", "report.control.loss: 1 should be a valid string."),
