@@ -130,7 +130,7 @@ def _keys(block: Any, where: str, required: set[str], optional: set[str], mistak
     if found is None:
         return {}
     known = required | optional
-    unknown = [str(key) for key in found if key not in known]
+    unknown = [brief(key).strip("'") for key in found if key not in known]
     mistakes.note(*(f"{where}: unknown key '{key}'. {did_you_mean(key, known)}" for key in unknown))
     meant = {nearest(key, known) for key in unknown}  # misspelt here and missing there is one mistake
     mistakes.note(*(f"{where}: '{key}' is missing." for key in sorted(required - found.keys() - meant)))
