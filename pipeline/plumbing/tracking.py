@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.messages import shown, told
-from pipeline.plumbing.tracking_file import new_file, trust_memory
+from pipeline.plumbing.tracking_file import ARTIFACTS, FILE, address_of, new_file, other_clone, trust_memory
 
 KEY = "fingerprint"  # tag that says which files a run shows
 PATIENCE = 20  # seconds that a server may take to answer, and that a training that has ended waits for its view
@@ -46,7 +46,7 @@ class Point(NamedTuple):
 
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, by default the SQLite file of this project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or address_of(FILE.resolve())
 
 
 def library() -> ModuleType:
@@ -75,8 +75,17 @@ class Store:
         self.client = self.mlflow.MlflowClient(new or tracking_uri())
 
     def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
-        """Id of the experiment of that name, made if there is none, with these tags."""
+        """Id of the experiment of that name, made if there is none, with these tags.
+
+        Raises UserError if its artifacts would be written into another clone.
+        """
         found = self.client.get_experiment_by_name(name) or self._new_experiment(name)
+        if place := other_clone(found.artifact_location):
+            raise UserError(
+                f"MLflow's experiment '{name}' has its artifacts in {place}: another clone's, or this one's before it "
+                "was moved. Nothing is written there. Rename the experiment, or set MLFLOW_TRACKING_URI to another "
+                "store, then run `make publish`."
+            )
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         for key, value in (tags or {}).items():
@@ -85,7 +94,7 @@ class Store:
         return found.experiment_id
 
     def _new_experiment(self, name: str) -> Any:
-        place = None if tracking_uri().startswith("http") else Path("mlartifacts").resolve().as_uri()
+        place = None if tracking_uri().startswith("http") else ARTIFACTS.resolve().as_uri()
         try:
             self.client.create_experiment(name, artifact_location=place)
         except self.mlflow.MlflowException as error:  # another process was faster
@@ -184,7 +193,7 @@ def failures_explained() -> Iterator[None]:
     try:
         yield
     except Exception as reason:
-        of_the_store = type(reason).__module__.startswith(("mlflow", "sqlalchemy", "alembic", "requests"))
+        of_the_store = type(reason).__module__.startswith(("mlflow", "sqlalchemy", "sqlite3", "alembic", "requests"))
         if not of_the_store and not isinstance(reason, OSError | ImportError):
             raise
         raise UserError(
