@@ -92,7 +92,8 @@ def _view(
         ],
         "isAccordionReordered": True,
     }
-    return json.dumps({"name": name, "createdAt": MADE, "updatedAt": MADE, "state": json.dumps(state)})
+    text = partial(json.dumps, ensure_ascii=False)  # an escape would take six characters for one
+    return text({"name": name, "createdAt": MADE, "updatedAt": MADE, "state": text(state)})
 
 
 def _bar(key: str) -> dict[str, Any]:

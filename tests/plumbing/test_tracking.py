@@ -42,6 +42,28 @@ for number in range(8):
 print([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in writers])
 """
 
+# Each in a folder of its own, as in a clone that lies there.
+FOLDERS = ["a?b", "a%20b", "ä;& '#b"]
+CLONES = f"""
+import os, time
+from pathlib import Path
+from pipeline.plumbing.tracking import Store, library
+library()
+writers = []
+for name in {FOLDERS}:
+    writers.append(os.fork())
+    if not writers[-1]:
+        os.mkdir(name)
+        os.chdir(name)
+        store = Store()
+        run = store.start(store.experiment("digits"), "cell", time.time(), {{}})
+        Path("cell.json").write_text("of " + name)
+        store.add_files(run, Path("cell.json"))
+        assert [each.path for each in store.client.list_artifacts(run.info.run_id)] == ["cell.json"]
+        os._exit(0)
+print([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in writers])
+"""
+
 
 def python(root: Path, code: str) -> subprocess.Popen[str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
@@ -66,6 +88,18 @@ def test_eight_write_at_once_to_a_store_that_is_not_there_yet(tmp_path):
     for run in runs:
         assert [point.step for point in client.get_metric_history(run.info.run_id, "val/iou/9")] == [*range(1, 13)]
     assert [file.name for file in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
+
+
+def test_a_store_lies_in_a_clone_of_any_name_with_its_artifacts(tmp_path):
+    """And nothing is made beside it."""
+    with python(tmp_path, CLONES) as process:
+        said, complained = process.communicate(timeout=300)
+    assert (said, complained) == (f"{[0] * len(FOLDERS)}\n", "")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(FOLDERS)
+    for name in FOLDERS:
+        assert (tmp_path / name / "mlflow.db").is_file()
+        (artifact,) = (tmp_path / name / "mlartifacts").rglob("cell.json")
+        assert artifact.read_text() == f"of {name}"
 
 
 def test_a_database_whose_making_was_killed_is_made_by_the_next(tmp_path):
@@ -180,3 +214,20 @@ def test_no_secret_of_the_address_is_told_with_a_failure(tmp_path, monkeypatch, 
         Store().experiment("digits")
     assert "SECRET" not in str(error.value)
     assert "MLFLOW_TRACKING_URI" in str(error.value)
+
+
+def test_nothing_is_written_where_another_clone_keeps_its_artifacts(store, tmp_path):
+    """In a store that is not this clone's own, which is therefore left as it is."""
+    place = tmp_path / "mlartifacts"
+    experiment = store.client.create_experiment("shared", artifact_location=place.as_uri())
+    with pytest.raises(UserError, match=f"'shared' has its artifacts in {place}: .* Rename the experiment"):
+        store.experiment("shared", {"about": "it"})
+    assert store.client.get_experiment(experiment).tags.get("about") is None
+    assert not place.exists()
+    store.client.rename_experiment(experiment, "theirs")
+    assert store.experiment("shared") != experiment
+
+
+def test_a_place_that_was_chosen_for_artifacts_is_kept(store, tmp_path):
+    chosen = store.client.create_experiment("chosen", artifact_location=(tmp_path / "pictures").as_uri())
+    assert store.experiment("chosen") == chosen
