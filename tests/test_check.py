@@ -1,7 +1,9 @@
 """The stage `check` and the promise that a mistake costs seconds: one sentence, exit code 1, nothing started."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -287,3 +289,11 @@ def test_the_preset_of_every_loss_or_strategy_has_every_one(axis, folder):
     params = YAML(typ="safe").load(ROOT / "presets" / f"every_{axis}.yaml")
     listed = {(block or {}).get("kind", name) for name, block in params["axes"][axis].items()}
     assert listed == set(plugins.kinds(folder))
+
+
+def test_a_folder_whose_path_is_not_utf8_is_refused_with_the_reason(unsaved, tmp_path):
+    """DVC ends there with the name of a codec."""
+    place = shutil.copytree(unsaved.root, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    found = Miniature(Path(place)).run("pipeline.check", check=False)
+    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
+    assert "caf\\udce9', is not UTF-8, and neither DVC nor MLflow can use it." in found.stderr

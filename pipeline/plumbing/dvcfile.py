@@ -49,11 +49,20 @@ class Pipeline(Options):
 def check_place(*files: Path) -> None:
     """Check that the current folder is the root of a project, where these files lie, and one that DVC works in."""
     here = Path.cwd()
+    _check_path(str(here))
     if not all(file.exists() for file in files):
         for folder in here.parents:
             if all((folder / file).is_file() for file in files):
                 raise UserError(f"{here}: not the root of the project; run this in {folder}.")
     _check_repository([here, *here.parents])
+
+
+def _check_path(place: str) -> None:
+    """Elsewhere DVC ends with the name of a codec, or of what stands in the braces."""
+    if place != place.encode(errors="replace").decode() or {"{", "}"} & set(place):
+        raise UserError(
+            f"The path of this folder, {place!a}, holds a brace or is not UTF-8, and DVC cannot work there. Rename it."
+        )
 
 
 def _check_repository(folders: list[Path]) -> None:
