@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -291,9 +290,12 @@ def test_the_preset_of_every_loss_or_strategy_has_every_one(axis, folder):
     assert listed == set(plugins.kinds(folder))
 
 
-def test_a_folder_whose_path_is_not_utf8_is_refused_with_the_reason(unsaved, tmp_path):
-    """DVC ends there with the name of a codec."""
-    place = shutil.copytree(unsaved.root, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
-    found = Miniature(Path(place)).run("pipeline.check", check=False)
-    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
-    assert "caf\\udce9', is not UTF-8, and neither DVC nor MLflow can use it." in found.stderr
+@pytest.mark.parametrize("name", [b"caf\xe9", b"{b}", b"a}"], ids=repr)
+def test_a_folder_in_which_dvc_cannot_work_is_refused(unsaved, tmp_path, name):
+    place = Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/" + name))
+    found = unsaved.copy(place).run("pipeline.check", check=False)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == (
+        f"error: The path of this folder, {str(place)!a}, holds a brace or is not UTF-8, and DVC cannot work there. "
+        "Rename it.\n"
+    )
