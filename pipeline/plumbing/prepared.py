@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline.plumbing.files import file_digest, read_csv, read_json, write_csv
 
+Image.MAX_IMAGE_PIXELS = None  # `prepare` has its own limit and stores no mask above it
 IMAGES, MASKS = "test_images.csv", "test_original_masks.zip"
 Size = Literal["prepared", "original"]
 
