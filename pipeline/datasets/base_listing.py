@@ -41,7 +41,7 @@ def list_images(directory: Path) -> Listing:
             unused.setdefault(why, []).append(path.relative_to(directory))
         else:
             files.append(path)
-    listing = Listing(directory, sorted(files), unused)
+    listing = Listing(directory, sorted(files, key=lambda path: path.parts), unused)
     if not files:
         there = f"What lies there is not used: {listing.not_used()}." if unused else "It is empty."
         raise UserError(f"{directory}: holds no image, {', '.join(sorted(SUFFIXES))}, nor do its subfolders. {there}")
@@ -61,40 +61,48 @@ def printable(text: object) -> str:
 
 def _walk(directory: Path) -> Iterator[tuple[Path, str]]:
     """Every file below a directory, and everything that is not used with the reason."""
-    own = directory.resolve()
-    seen = {_identity(folder) for folder in own.parents}  # a link to one of them would come back to `directory`
+    # A link to one of the parents would come back to `directory`.
+    seen = {_identity(folder.stat()) for folder in directory.resolve().parents}
     folders, links = [directory], []
     while folders or links:
         folder = folders.pop() if folders else links.pop()
-        if _identity(folder) in seen:
+        identity, entries = _contents(folder)
+        if identity in seen:
             yield folder, AGAIN
             continue
-        seen.add(_identity(folder))
-        for entry in _entries(folder):
-            path = folder / entry.name
+        seen.add(identity)
+        for entry in entries:
+            path, (is_folder, is_file) = folder / entry.name, _leads_to(entry)
             if entry.name.startswith("."):
                 yield path, HIDDEN
-            elif entry.is_dir():
+            elif is_folder:
                 (links if entry.is_symlink() else folders).append(path)
                 links.sort(reverse=True)
-            elif not entry.is_file():
-                yield path, BROKEN
-            else:
+            elif is_file:
                 yield path, "" if path.suffix.lower() in SUFFIXES else OTHER
+            else:
+                yield path, BROKEN
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _contents(folder: Path) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
+    """What a folder is, by whatever path, and what is in it."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            return _identity(folder.stat()), list(entries)
     except OSError as error:
         raise UserError(f"{printable(folder)}: cannot be read ({error.strerror}).") from None
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    """Of a folder, by whatever path."""
-    stat = folder.stat()
+def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
+
+
+def _leads_to(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether an entry is, or links to, a folder or a file."""
+    try:
+        return entry.is_dir(), entry.is_file()
+    except OSError:  # a link to itself
+        return False, False
 
 
 def _is_utf8(path: Path) -> bool:

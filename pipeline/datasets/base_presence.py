@@ -77,9 +77,9 @@ def size_that_keeps(dataset: Dataset, samples: Iterable[Any], index: int) -> int
 
 
 def _keeps(mask: np.ndarray, size: tuple[int, int]) -> bool:
-    """Whether a pixel other than 0 is left at a size; to make larger takes none away."""
-    larger = mask.shape[0] <= size[0] and mask.shape[1] <= size[1]
-    return larger or bool(resized(mask, size, Image.Resampling.NEAREST).any())
+    """Whether a pixel other than 0 is left at a size. No side is made longer, which would take none away."""
+    height, width = (min(new, old) for new, old in zip(size, mask.shape, strict=True))
+    return bool(resized(mask, (height, width), Image.Resampling.NEAREST).any())
 
 
 def _sides(side: int) -> list[int]:
@@ -106,5 +106,5 @@ def _cause(dataset: Dataset, samples: Samples, held: Presence, index: int) -> st
         was = f"`image_size: {dataset.image_size}`"
         return f"{len(holders)} train images hold it and lose it when they are resized to {was}; {remedy}."
     if others := sum(index in each.before for split in ("val", "test") for each in held[split]):
-        return f"{others} images of val and test hold it; split so that train has some of it."
+        return f"{others} of the val and test images hold it; split so that train has some of it."
     return "no mask holds it; check the values in the masks, or remove the class."

@@ -185,6 +185,22 @@ def all_void(root):
 
 
 @kind
+def void_or_nothing(root):
+    """Half of the masks are empty, the others hold void for foreground."""
+    void_for_foreground(root, 2)
+    for path in files(root, "masks")[1::2]:
+        Image.new("L", (32, 24)).save(path)
+
+
+@kind
+def negatives(root):
+    """Half of the images show nothing."""
+    pairs(root)
+    for path in files(root, "masks", 2):
+        Image.new("L", (32, 24)).save(path)
+
+
+@kind
 def void_beside_classes(root):
     """As in Pascal VOC: a border of 255 around every object."""
     pairs(root)
@@ -268,6 +284,25 @@ def thin_lost_in_some(root):
         Image.fromarray(mask).save(path)
 
 
+def in_lists(root: Path, **names: list[int]) -> dict[str, str]:
+    for split, numbers in names.items():
+        (root / f"{split}.txt").write_text("\n".join(f"{number:02}" for number in numbers))
+    return {split: f"{split}.txt" for split in names}
+
+
+@kind
+def thin_in_val(root):
+    """The two thin cracks are those that choose checkpoints."""
+    thin_lost_in_some(root)
+    return in_lists(root, train=[2, 3, 4, 5, 6, 7], val=[0, 1], test=[8, 9, 10, 11])
+
+
+@kind
+def some_in_lists(root):
+    pairs(root)
+    return in_lists(root, train=[0, 1, 2], val=[5], test=[6])
+
+
 @kind
 def class_of_val_alone(root):
     """One image holds the third class, and a list puts it into val."""
@@ -275,10 +310,7 @@ def class_of_val_alone(root):
     mask = np.array(Image.open(root / "masks" / "05.png"))
     mask[0] = 2
     Image.fromarray(mask).save(root / "masks" / "05.png")
-    split = {"train": ["00", "01", "02"], "val": ["05"], "test": ["06"]}
-    for name, lines in split.items():
-        (root / f"{name}.txt").write_text("\n".join(lines))
-    return {"classes": ["wall", "crack", "stain"], **{name: f"{name}.txt" for name in split}}
+    return {"classes": ["wall", "crack", "stain"], **in_lists(root, train=[0, 1, 2], val=[5], test=[6])}
 
 
 @kind
