@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets.base import SPLITS, Dataset
-from pipeline.datasets.base_listing import printable
+from pipeline.datasets.base_listing import is_utf8, printable
 from pipeline.datasets.base_presence import Held, lost_classes, refuse_absent_classes, resized
 from pipeline.datasets.base_statistics import (
     COLUMNS,
@@ -96,13 +96,15 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
 
 
 def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
-    """The samples of each split. Raises UserError for an empty split and for a sample that is in two places."""
+    """The samples of each split. Raises UserError for an empty one, and for a name that is used twice or not UTF-8."""
     samples = dataset.splits(raw)
     if empty := [split for split in SPLITS if not samples[split]]:
         raise UserError(f"{raw}: no samples in the split {listed(empty)}. Every split needs at least one.")
     names = [str(sample) for split in SPLITS for sample in samples[split]]
     if twice := sorted({name for name, times in Counter(names).items() if times > 1}):
         raise UserError(f"{raw}: named more than once in the splits: {listed(twice)}.")
+    if odd := [printable(name) for name in names if not is_utf8(name)]:
+        raise UserError(f"{raw}: names that are not UTF-8 cannot stand in tables and reports: {listed(odd, 3)}.")
     return samples
 
 

@@ -34,7 +34,7 @@ def list_images(directory: Path) -> Listing:
     are not UTF-8.
     """
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such directory, seen from {Path.cwd()}.")
+        raise UserError(f"{directory}: no such directory, seen from {printable(Path.cwd())}.")
     files, unused = [], {}
     for path, why in _walk(directory):
         if why:
@@ -45,12 +45,21 @@ def list_images(directory: Path) -> Listing:
     if not files:
         there = f"What lies there is not used: {listing.not_used()}." if unused else "It is empty."
         raise UserError(f"{directory}: holds no image, {', '.join(sorted(SUFFIXES))}, nor do its subfolders. {there}")
-    if odd := [path for path in listing.files if not _is_utf8(path)]:
+    if odd := [path for path in listing.files if not is_utf8(path)]:
         raise UserError(
             f"{directory}: names of {len(odd)} files are not UTF-8, which tables and reports are written in: "
             f"{listed(map(printable, odd), 3)}. Rename them: `convmv -f latin1 -t utf8 -r --notest {directory}`."
         )
     return listing
+
+
+def is_utf8(name: object) -> bool:
+    """Whether a name of the file system can be written into a text file; Python reads any other byte as a surrogate."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def printable(text: object) -> str:
@@ -103,11 +112,3 @@ def _leads_to(entry: os.DirEntry[str]) -> tuple[bool, bool]:
         return entry.is_dir(), entry.is_file()
     except OSError:  # a link to itself
         return False, False
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

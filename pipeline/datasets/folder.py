@@ -22,8 +22,8 @@ from pipeline.plumbing.labels import IGNORE
 class Folder(Dataset):
     """Your own images and masks, from two directories or trees of directories.
 
-    An image and its mask have the same name but for the suffix: `images/a/01.jpg` and `masks/a/01.png`. Images are
-    8-bit files in grey or colour; masks have one channel that holds the class index of each pixel, or are palette
+    An image and its mask have the same name but for suffix and Unicode form: `images/a/01.jpg` and `masks/a/01.png`.
+    Images are 8-bit files in grey or colour; masks have one channel that holds the class index of each pixel, or are palette
     images, where the index in the palette counts. Any size will do, also different ones, if an image and its mask have
     the same. A file that would be read in part, such as one of 16-bit colours, of several pages or with an EXIF
     orientation, is refused with what to do; `base_headers` has the rule.
@@ -149,7 +149,7 @@ class Folder(Dataset):
     def _listings(self) -> tuple[Listing, Listing]:
         """What lies in the two directories. Raises UserError for what is missing and for too few images."""
         if missing := [path for path in self.lists.values() if not Path(path).is_file()]:
-            raise UserError(f"{listed(missing)}: no such split list, seen from {Path.cwd()}.")
+            raise UserError(f"{listed(missing)}: no such split list, seen from {printable(Path.cwd())}.")
         images, masks = list_images(Path(self.images)), list_images(Path(self.masks))
         if (count := len(images.files)) < len(SPLITS):
             raise UserError(

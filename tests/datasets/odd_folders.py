@@ -27,6 +27,8 @@ def make(kind: str, root: Path) -> dict[str, Any]:
 
 
 def kind(fill: Callable[[Path], dict[str, Any] | None]) -> Callable[[Path], dict[str, Any]]:
+    """Enter a function into KINDS under its name."""
+
     def filled(root: Path) -> dict[str, Any]:
         return fill(root) or {}
 

@@ -39,6 +39,11 @@ def test_every_file_but_base_is_a_plug_in():
             "base_overlap",
             "base_digits",
             "base_files",
+            "base_headers",
+            "base_listing",
+            "base_names",
+            "base_pairs",
+            "base_presence",
             "base_splits",
             "base_statistics",
         }
