@@ -30,7 +30,7 @@ TURNS = {
     7: "mirrored along its other diagonal",
     8: "turned by 90 degrees counter-clockwise",
 }
-MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"}
+MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"}
 COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "PALETTE": 1, "RGB": 3, "YCBCR": 3, "CIELAB": 3, "SEPARATED": 4}
 NUMBERS = {1: "integer", 2: "signed integer", 3: "floating-point", 5: "complex", 6: "complex"}  # a TIFF's SampleFormat
 
@@ -193,7 +193,9 @@ def _unsupported_tiff(path: Path) -> str:
         with _tiff_file(path) as file:
             page = file.pages[0]
             number = NUMBERS.get(int(page.sampleformat), "unknown")
-            return f"{page.samplesperpixel} bands of {page.bitspersample}-bit {number} values"
+            compression = getattr(page.compression, "name", page.compression)
+            packed = "" if compression == "NONE" else f", compressed by {compression}"
+            return f"{page.samplesperpixel} bands of {page.bitspersample}-bit {number} values{packed}"
     except Exception:
         return ""
 

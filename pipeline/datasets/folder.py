@@ -23,10 +23,10 @@ class Folder(Dataset):
     """Your own images and masks, from two directories or trees of directories.
 
     An image and its mask have the same name but for suffix and Unicode form: `images/a/01.jpg` and `masks/a/01.png`.
-    Images are 8-bit files in grey or colour; masks have one channel that holds the class index of each pixel, or are palette
-    images, where the index in the palette counts. Any size will do, also different ones, if an image and its mask have
-    the same. A file that would be read in part, such as one of 16-bit colours, of several pages or with an EXIF
-    orientation, is refused with what to do; `base_headers` has the rule.
+    Images are 8-bit files in grey or colour; masks have one channel that holds the class index of each pixel, or are
+    palette images, where the index in the palette counts. Any size will do, also different ones, if an image and its
+    mask have the same. A file that would be read in part, such as one of 16-bit colours, of several pages or with an
+    EXIF orientation, is refused with what to do; `base_headers` has the rule.
 
     Links are followed, and each folder is taken once. What is hidden, or has no suffix of an image, is not used;
     `download` says so, with its name.

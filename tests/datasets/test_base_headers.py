@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 RGB = RNG.integers(256, size=(H, W, 3), dtype=np.uint8)
 INDICES = RNG.integers(2, size=(H, W), dtype=np.uint8)
 CODES = {0: 0, 1: 1, 3: 2}
-ALPHA, NONE = 2, 0  # TIFF's ExtraSamples
+MULTIPLIED, ALPHA, NONE = 1, 2, 0  # TIFF's ExtraSamples
 
 
 def bands(count: int, dtype: type = np.uint8) -> np.ndarray:
@@ -89,6 +89,13 @@ def twelve_bits(path: Path) -> None:
     path.write_bytes(content)
 
 
+def compressed(path: Path, code: int) -> None:
+    """A TIFF that says it is compressed in another way."""
+    tiff(path, RGB)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["Compression"].overwrite(code)
+
+
 def damaged_exif(path: Path) -> None:
     turned(path, "JPEG", 6)
     content = bytearray(path.read_bytes())
@@ -120,6 +127,7 @@ REFUSED = {
     "grey float TIFF": (partial(tiff, pixels=RGB[..., 0].astype(np.float32), photometric="minisblack"), "holds floating-point values, a format that is not supported"),
     "RGB float TIFF": (partial(tiff, pixels=bands(3, np.float32)), "a TIFF file of 3 bands of 32-bit floating-point values, a format that is not supported; convert it"),
     "RGB double BigTIFF": (partial(tiff, pixels=bands(3, np.float64), bigtiff=True), "3 bands of 64-bit floating-point values"),
+    "TIFF of JPEG XL": (partial(compressed, code=50002), "8-bit integer values, compressed by JPEGXL, a format that is not supported"),
     "float PFM": (partial(text, content=b"Pf 1 1 -1.0\n" + b"\0\0\0\0"), "holds floating-point values"),
     "two TIFF pages": (partial(pages, kinds=(0, 0)), FRAMES),
     "small page first": (partial(pages, kinds=(1, 0)), FRAMES),
@@ -135,6 +143,7 @@ REFUSED = {
     "CMYK and a spot colour": (partial(tiff, pixels=bands(5), photometric="separated", extrasamples=[NONE]), f"has 5 {DROPPED}"),
     "nine bands": (partial(tiff, pixels=bands(9), photometric="minisblack"), "a TIFF file of 9 bands of 8-bit integer values"),
     "Lab": (partial(tiff, pixels=bands(3), photometric="cielab"), "is in the colour mode LAB, which is not supported"),
+    "grey times transparency": (partial(tiff, pixels=bands(2), photometric="minisblack", extrasamples=[MULTIPLIED]), "is in the colour mode La, which is not supported"),
     "JPEG 2000": (lambda path: Image.fromarray(RGB).save(path, "JPEG2000"), "is a JPEG2000 file; those that are read are"),
     "icon": (lambda path: Image.fromarray(RGB).resize((16, 16)).save(path, "ICO"), "is a ICO file"),
     "201 megapixels": (partial(text, content=b"P6 20100 10000 255 "), r"has 20100 x 10000 pixels, 201\.0 megapixels, and at most 200 are read"),
@@ -176,6 +185,15 @@ def test_what_is_read_whole_keeps_every_value(tmp_path, kind):
     WHOLE[kind](tmp_path / "a.img")
     expected = RGB // 64 * 64 if kind == "one GIF frame" else RGB
     np.testing.assert_array_equal(read_image(tmp_path / "a.img"), expected)
+
+
+@pytest.mark.parametrize(("photometric", "kind"), [("rgb", MULTIPLIED), ("rgb", ALPHA), ("minisblack", ALPHA)])
+def test_transparency_is_dropped_and_colour_is_what_it_was(tmp_path, photometric, kind):
+    """Also of colours that were multiplied by it, here by 1."""
+    colours = RGB if photometric == "rgb" else RGB[..., :1]
+    tiff(tmp_path / "a.tif", np.dstack([colours, np.full((H, W), 255, np.uint8)]), photometric, extrasamples=[kind])
+    expected = np.broadcast_to(colours, (H, W, 3))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), expected)
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
