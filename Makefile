@@ -25,7 +25,7 @@ benchmark: setup
 	python -m pipeline.run $(if $(JOBS),-j $(JOBS))
 
 ui: setup
-	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 publish: setup
 	dvc repro --force --single-item publish

@@ -4,25 +4,25 @@ Resolves every option and fingerprints the code that each axis value reaches, so
 something it depends on has changed its meaning. Imports no torch and takes about a second.
 """
 
-import itertools
 from pathlib import Path
 from typing import Any
 
+from pipeline.crosschecks import PARAMS, check_together
 from pipeline.datasets.base import Dataset
 from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.losses.base import Loss
-from pipeline.measure.metrics.table import METRICS
 from pipeline.plumbing import plugins
 from pipeline.plumbing.cells import Cell, combinations, repeats
-from pipeline.plumbing.dvcfile import check_dvcfile
-from pipeline.plumbing.errors import UserError, did_you_mean, listed, run_stage
+from pipeline.plumbing.dvcfile import check_dvcfile, check_place
+from pipeline.plumbing.errors import Mistakes, UserError, run_stage
 from pipeline.plumbing.files import whole, write_json
 from pipeline.plumbing.fingerprints import code_and_versions, code_digests
-from pipeline.plumbing.params import Params, read_params
+from pipeline.plumbing.messages import brief
+from pipeline.plumbing.params import Params, gather_params
 from pipeline.plumbing.plan import PLAN
 from pipeline.strategies.base import Strategy
 
-PARAMS, DVCFILE = Path("params.yaml"), Path("dvc.yaml")
+DVCFILE = Path("dvc.yaml")
 PLUGIN_FOLDERS = {"dataset": "datasets", "loss": "losses", "strategy": "strategies"}
 NOT_OPTIONS = {"dataset": "fit", "loss": "tune"}  # keys of an entry that are about its training
 
@@ -37,18 +37,16 @@ def main() -> None:
 
 def make_plan() -> dict[str, Any]:
     """The content of every file of the plan by its place below `data/plan`. Raises UserError on any mistake."""
-    check_dvcfile(DVCFILE)
-    params = read_params(PARAMS)
-    built = {axis: _build(params, axis) for axis in PLUGIN_FOLDERS}
-    models = {name: UNet.read(block, f"{PARAMS}: axes.model.{name}") for name, block in params.axes["model"].items()}
-    fits = {name: _fit_of(params, name) for name in built["dataset"]}
-    tunes = {name: _tune_of(params, name) for name in built["loss"]}
-    _check_class_weights(built["loss"], built["strategy"])
-    _check_classes(built["loss"], built["dataset"])
-    _check_folds(built["dataset"], fits)
-    _check_phases(built["strategy"], fits)
-    _check_report(params)
-    _check_noise_floor(params, built["strategy"])
+    check_place(PARAMS, DVCFILE)
+    mistakes = Mistakes()
+    params = gather_params(PARAMS, mistakes)
+    taken = mistakes.attempt(check_dvcfile, DVCFILE)
+    built = {axis: _build(params, axis, mistakes) for axis in PLUGIN_FOLDERS}
+    models = {name: mistakes.attempt(_model_of, params, name) for name in params.axes["model"]}
+    fits = {name: mistakes.attempt(_fit_of, params, name) for name in params.axes["dataset"]}
+    tunes = {name: mistakes.attempt(_tune_of, params, name) for name in params.axes["loss"]}
+    mistakes.raise_noted()
+    check_together(params, built, fits, taken)
     strategies = _strategy_plans(built["strategy"])
     return {
         **_dataset_plans(built["dataset"]),
@@ -74,10 +72,12 @@ def _repeats(params: Params) -> list[Cell]:
     return repeats(params.axes, params.report.control.model_dump(), params.report.noise_floor)
 
 
-def _build(params: Params, axis: str) -> dict[str, Any]:
+def _build(params: Params, axis: str, mistakes: Mistakes) -> dict[str, Any]:
     """The plug-ins of one axis by name, from what in their entries is an option of the plug-in."""
     return {
-        name: plugins.build(PLUGIN_FOLDERS[axis], name, _options(block, axis), f"{PARAMS}: axes.{axis}.{name}")
+        name: mistakes.attempt(
+            plugins.build, PLUGIN_FOLDERS[axis], name, _options(block, axis), f"{PARAMS}: axes.{axis}.{name}"
+        )
         for name, block in params.axes[axis].items()
     }
 
@@ -90,11 +90,18 @@ def _options(block: Any, axis: str) -> Any:
     )
 
 
-def _fit_of(params: Params, dataset: str) -> Fit:
-    """The block `fit` with what the dataset's entry overrides."""
-    override = (params.axes["dataset"][dataset] or {}).get("fit", {})
+def _model_of(params: Params, name: str) -> UNet:
+    return UNet.read(params.axes["model"][name], f"{PARAMS}: axes.model.{name}")
+
+
+def _fit_of(params: Params, dataset: str) -> Fit | None:
+    """The block `fit` with what the dataset's entry overrides; None if there is no such block, which is noted."""
+    if params.fit is None:
+        return None
+    override = _own(params, "dataset", dataset, "fit")
+    override = {} if override is None else override
     if not isinstance(override, dict):
-        raise UserError(f"{PARAMS}: axes.dataset.{dataset}.fit: must be a mapping, not {override!r}.")
+        raise UserError(f"{PARAMS}: axes.dataset.{dataset}.fit: must be a mapping, not {brief(override)}.")
     Fit.read(params.fit, f"{PARAMS}: fit")
     return Fit.read({**params.fit, **override}, f"{PARAMS}: axes.dataset.{dataset}.fit")
 
@@ -102,12 +109,18 @@ def _fit_of(params: Params, dataset: str) -> Fit:
 def _tune_of(params: Params, loss: str) -> dict[str, Any]:
     """What the stage `tune` does for a loss: a search with all it depends on, or None."""
     settings = Tune.read(params.tune, f"{PARAMS}: tune")
-    wanted = (params.axes["loss"][loss] or {}).get("tune", True)
+    wanted = _own(params, "loss", loss, "tune", True)
     if not isinstance(wanted, bool):
-        raise UserError(f"{PARAMS}: axes.loss.{loss}.tune: must be true or false, not {wanted!r}.")
+        raise UserError(f"{PARAMS}: axes.loss.{loss}.tune: must be true or false, not {brief(wanted)}.")
     if not wanted or settings.rates == 1:
         return {"search": None}
     return {"search": settings.model_dump(), **code_and_versions(["pipeline.tune"])}
+
+
+def _own(params: Params, axis: str, name: str, key: str, default: Any = None) -> Any:
+    """What an entry says of its training; one that is no mapping is refused as a plug-in."""
+    block = params.axes[axis][name]
+    return block.get(key, default) if isinstance(block, dict) else default
 
 
 def _gradients_plan(
@@ -162,81 +175,6 @@ def _dataset_plans(datasets: dict[str, Dataset]) -> dict[str, Any]:
         plans[f"download/{name}"] = {"source": dataset.source(), "code": code_digests(fetching)}
         plans[f"prepare/{name}"] = {"dataset": described | {"archives": []}, **code_and_versions(preparing)}
     return plans
-
-
-def _check_class_weights(losses: dict[str, Loss], strategies: dict[str, Strategy]) -> None:
-    """A strategy that makes weights never meets a loss that would ignore them."""
-    for (name, loss), (treatment, strategy) in itertools.product(losses.items(), strategies.items()):
-        reason = loss.refuses_class_weights()
-        if "class weights" in strategy.aspects and reason:
-            raise UserError(
-                f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.strategy.{treatment}, which weighs classes: "
-                f"{reason.rstrip('.')}. Remove one of the two."
-            )
-
-
-def _check_classes(losses: dict[str, Loss], datasets: dict[str, Dataset]) -> None:
-    """A loss with an option per class never meets a dataset with another number of classes."""
-    for (name, loss), (data, dataset) in itertools.product(losses.items(), datasets.items()):
-        if reason := loss.refuses_classes(len(dataset.classes)):
-            raise UserError(
-                f"{PARAMS}: axes.loss.{name} cannot be crossed with axes.dataset.{data}, which has "
-                f"{len(dataset.classes)} classes: {reason}"
-            )
-
-
-def _check_folds(datasets: dict[str, Dataset], fits: dict[str, Fit]) -> None:
-    """The folds of one dataset are different folds, judged and trained alike."""
-    first: dict[str, str] = {}
-    fold: dict[tuple[str, int], str] = {}
-    for name, dataset in datasets.items():
-        if dataset.fold_of is None:
-            continue
-        other = first.setdefault(dataset.fold_of, name)
-        twice = fold.setdefault((dataset.fold_of, dataset.fold), name)
-        if twice != name:
-            raise UserError(
-                f"{PARAMS}: axes.dataset.{name} and .{twice} are both fold {dataset.fold}. Number them 0, 1, 2, ..."
-            )
-        for key, differs in {
-            "spacing": dataset.spacing != datasets[other].spacing,
-            "unit": dataset.unit != datasets[other].unit,
-            "fit": fits[name] != fits[other],
-        }.items():
-            if differs:
-                raise UserError(
-                    f"{PARAMS}: axes.dataset.{name}.{key}: must be that of .{other}, another fold of the same dataset."
-                )
-
-
-def _check_phases(strategies: dict[str, Strategy], fits: dict[str, Fit]) -> None:
-    """Every phase of a strategy has an iteration at least."""
-    for (name, strategy), (data, fit) in itertools.product(strategies.items(), fits.items()):
-        if not all(iterations for iterations, _ in strategy.stretches(fit.iterations)):
-            raise UserError(
-                f"{PARAMS}: axes.strategy.{name}: one of its phases has none of the {fit.iterations} iterations of "
-                f"{data}; change 'last', or train for longer."
-            )
-
-
-def _check_report(params: Params) -> None:
-    for axis, name in params.report.control.model_dump().items():
-        if name not in params.axes[axis]:
-            known = did_you_mean(name, params.axes[axis])
-            raise UserError(f"{PARAMS}: report.control.{axis}: no entry '{name}' in axes.{axis}. {known}")
-    if params.report.primary_metric not in METRICS:
-        known = did_you_mean(params.report.primary_metric, METRICS)
-        raise UserError(f"{PARAMS}: report.primary_metric: no metric '{params.report.primary_metric}'. {known}")
-
-
-def _check_noise_floor(params: Params, strategies: dict[str, Strategy]) -> None:
-    """The control can be trained once more, with seeds of its own."""
-    seeds, where = params.report.noise_floor, f"{PARAMS}: report.noise_floor"
-    if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1 or str(seed) in params.axes["seed"]}):
-        raise UserError(f"{where}: seeds must differ from each other and from axes.seed; given twice: {listed(twice)}.")
-    control = params.report.control.strategy
-    if seeds and strategies[control].aspects == ("decisions",):
-        raise UserError(f"{where}: the control has strategy '{control}', which trains nothing to repeat. Set [].")
 
 
 if __name__ == "__main__":

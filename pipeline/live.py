@@ -24,6 +24,7 @@ from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.journal import JOURNALS, Follower
 from pipeline.plumbing.lifeline import die_with_parent, runs
 from pipeline.plumbing.live_view import tell_failure
+from pipeline.plumbing.messages import shown
 from pipeline.plumbing.tracking import Point, Store, first_line, library, tracking_uri
 
 EVERY = 0.5  # seconds between two looks at the journals
@@ -40,7 +41,7 @@ def main() -> None:
     for showing in known.values():
         showing.follower.new()  # what was begun before is not shown
     library()
-    print(f"Trainings are shown in MLflow at {tracking_uri()}.", flush=True)  # for `LiveView` the sign that it may wait
+    print(f"Trainings are shown in MLflow at {shown(tracking_uri())}.", flush=True)  # the sign that `LiveView` may wait
     if cell:
         follow_one(Showing(cell))
     else:

@@ -11,6 +11,7 @@ their groups and sizes and, where they were resized, their original masks (`pipe
 import argparse
 import math
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets.base import SPLITS, Dataset
+from pipeline.datasets.base_listing import is_utf8, printable
+from pipeline.datasets.base_presence import Held, lost_classes, refuse_absent_classes, resized
 from pipeline.datasets.base_statistics import (
     COLUMNS,
     channel_statistics,
@@ -46,6 +49,7 @@ class Converted(NamedTuple):
     """What is known of a sample beside its arrays."""
 
     fault: str = ""
+    held: Held = Held()
     height: int = 0
     width: int = 0
     original: bytes = b""  # of a test mask that was resized: what it was before, encoded
@@ -70,9 +74,7 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
     converted = {split: convert(dataset, split, samples[split], out) for split in SPLITS}
     if faults := [each.fault for split in SPLITS for each in converted[split] if each.fault]:
         raise UserError(f"{raw}: {len(faults)} samples cannot be used:\n" + listed(faults, separator="\n"))
-    for split in SPLITS:
-        if (np.load(out / f"{split}_masks.npy", mmap_mode="r") == IGNORE).all():
-            raise UserError(f"{raw}: no pixel of the split {split} has a class, so there is nothing to judge by.")
+    check_classes(dataset, samples, {split: [each.held for each in converted[split]] for split in SPLITS})
     if dataset.keep:
         samples["train"] = thin(dataset, samples["train"], out)
     names = {split: [str(sample) for sample in samples[split]] for split in SPLITS}
@@ -96,13 +98,15 @@ def prepare(dataset: Dataset, identity: dict[str, str], raw: Path, out: Path) ->
 
 
 def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
-    """The samples of each split. Raises UserError for an empty split and for a sample that is in two places."""
+    """The samples of each split. Raises UserError for an empty one, and for a name that is used twice or not UTF-8."""
     samples = dataset.splits(raw)
     if empty := [split for split in SPLITS if not samples[split]]:
         raise UserError(f"{raw}: no samples in the split {listed(empty)}. Every split needs at least one.")
     names = [str(sample) for split in SPLITS for sample in samples[split]]
     if twice := sorted({name for name, times in Counter(names).items() if times > 1}):
         raise UserError(f"{raw}: named more than once in the splits: {listed(twice)}.")
+    if odd := [printable(name) for name in names if not is_utf8(name)]:
+        raise UserError(f"{raw}: names that are not UTF-8 cannot stand in tables and reports: {listed(odd, 3)}.")
     return samples
 
 
@@ -145,13 +149,15 @@ def convert_sample(
         image, mask = dataset.load(sample)
         if image.shape != (*mask.shape, 3):
             raise ValueError(f"image of {image.shape[:2]} and mask of {mask.shape} pixels (height, width).")
-        if unknown := set(np.unique(mask).tolist()) - {*range(len(dataset.classes)), IGNORE}:
+        values = frozenset(np.unique(mask).tolist())
+        if unknown := values - {*range(len(dataset.classes)), IGNORE}:
             raise ValueError(f"mask values {listed(sorted(unknown))} are no class and not {IGNORE}.")
     except (OSError, ValueError) as error:
-        return Converted(f"{sample}: {error}")
+        return Converted(printable(f"{sample}: {error}"))
     image_out[:] = resized(image, mask_out.shape, Image.Resampling.BILINEAR)
     mask_out[:] = resized(mask, mask_out.shape, Image.Resampling.NEAREST)
-    return Converted("", *mask.shape, original(mask, mask_out.shape) if keep_original else b"")
+    held = Held(values, frozenset(np.unique(mask_out).tolist()))
+    return Converted("", held, *mask.shape, original(mask, mask_out.shape) if keep_original else b"")
 
 
 def original(mask: np.ndarray, size: tuple[int, int]) -> bytes:
@@ -159,9 +165,17 @@ def original(mask: np.ndarray, size: tuple[int, int]) -> bytes:
     return prepared.encoded(mask) if mask.shape != size else b""
 
 
-def resized(pixels: np.ndarray, size: tuple[int, int], method: Image.Resampling) -> np.ndarray:
-    """`pixels` at height and width `size`; Pillow's bilinear averages over all pixels when it makes smaller."""
-    return pixels if pixels.shape[:2] == size else np.asarray(Image.fromarray(pixels).resize(size[::-1], method))
+def check_classes(dataset: Dataset, samples: dict[str, list[Any]], held: dict[str, list[Held]]) -> None:
+    """Warn of classes that are lost or misread, and raise UserError where that leaves nothing to learn or to judge."""
+    names = [str(sample) for split in SPLITS for sample in samples[split]]
+    masks = [each.before for split in SPLITS for each in held[split]]
+    if warning := dataset.review(dict(zip(names, masks, strict=True))):
+        print(f"warning: {warning}", file=sys.stderr)
+    if empty := [split for split in SPLITS if all(each.after <= {IGNORE} for each in held[split])]:
+        raise UserError(f"no pixel of the split {listed(empty)} has a class, so there is nothing to judge by.")
+    refuse_absent_classes(dataset, samples, held)
+    if lost := lost_classes(dataset, held):
+        print(lost)
 
 
 def write_about(dataset: Dataset, samples: Sequence[Any], converted: Sequence[Converted], out: Path) -> None:
@@ -176,9 +190,12 @@ def write_about(dataset: Dataset, samples: Sequence[Any], converted: Sequence[Co
 
 def thin(dataset: Dataset, samples: list[Any], out: Path) -> list[Any]:
     """Rewrite the train arrays with what `keep` leaves and return those samples. Raises UserError if none is left."""
-    rows = dataset.kept(count_classes(np.load(out / "train_masks.npy", mmap_mode="r"), len(dataset.classes)))
+    class_pixels = count_classes(np.load(out / "train_masks.npy", mmap_mode="r"), len(dataset.classes))
+    rows = dataset.kept(class_pixels)
     if not len(rows):
         raise UserError(f"keep: {dataset.keep} leaves none of the {len(samples)} train images. Raise the shares.")
+    if gone := [name for name, pixels in zip(dataset.classes, class_pixels[rows].sum(0), strict=True) if not pixels]:
+        raise UserError(f"keep: {dataset.keep} leaves no train image of class {listed(gone)}. Raise the shares.")
     for path in (out / "train_images.npy", out / "train_masks.npy"):
         every = np.load(path, mmap_mode="r")
         with whole(path) as part:

@@ -23,6 +23,7 @@ from pipeline.plumbing.cells import Cell, combinations, repeats
 from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import read_json
 from pipeline.plumbing.fingerprints import as_planned
+from pipeline.plumbing.messages import shown
 from pipeline.plumbing.plan import MODELS, read_plan
 from pipeline.plumbing.tracking import Store, failures_explained, tracking_uri
 from pipeline.plumbing.tracking_file import new_file
@@ -39,7 +40,7 @@ def main() -> None:
                 classes, version = plain(metas[entry]["classes"]), store.mlflow.__version__
                 tags = experiment_tags(entry, plan["primary_metric"], classes, version)
                 publish_dataset(Showcase.open(store, entry, tags), plan, pool, entry, report)
-    print(f"MLflow at {uri} shows what results/ says.")
+    print(f"MLflow at {shown(uri)} shows what results/ says.")
 
 
 def publish_dataset(showcase: Showcase, plan: dict[str, Any], pool: Pool, entry: str, report: Report) -> None:

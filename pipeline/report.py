@@ -35,6 +35,7 @@ from pipeline.plumbing.errors import run_stage
 from pipeline.plumbing.files import whole, write_json, write_text
 from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.plan import read_plan
+from pipeline.plumbing.spreadsheets import harmless_table
 
 RESULTS = Path("results")
 
@@ -91,7 +92,7 @@ def tables_of(story: Story) -> dict[str, pd.DataFrame]:
 
 def _write(file: Path, table: pd.DataFrame) -> None:
     with whole(file) as part:
-        table.to_csv(part, index=False, float_format="%.6f")
+        harmless_table(table).to_csv(part, index=False, float_format="%.6f")
 
 
 def headline_numbers(row: dict[str, Any], primary: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -20,12 +21,13 @@ from typing import NoReturn
 from pipeline.check import make_plan
 from pipeline.plumbing.errors import UserError, listed, run_stage
 from pipeline.plumbing.live_view import LiveView
+from pipeline.plumbing.plan import read_plan
 from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import Crew, run_stages
 from pipeline.running.local import PER_GPU, local_crew, slots
 from pipeline.running.process import dvc, dvc_at_once, dvc_says, environment
 from pipeline.running.remote import check_remote
-from pipeline.running.stage import log_of
+from pipeline.running.stage import log_of, name_of
 from pipeline.running.warm import warm_process
 from pipeline.running.workers import cluster_crew, connected, dask_crew
 
@@ -127,11 +129,14 @@ def train_all(hire: Hire, options: argparse.Namespace) -> tuple[list[str], list]
     with ExitStack() as gathered:
         crew = None
         if searches := stale("tune"):  # one that fails makes its cells fail, which then are named
+            fetch_weights(searches, options)
             crew = gathered.enter_context(hire())
             run_stages(searches, crew)
         cells = stale("train", "repeat")
         if not cells:
             return [], []
+        if not searches:  # or else they are here
+            fetch_weights(cells, options)
         if options.pull:
             random.shuffle(cells)  # machines that share the work then seldom take up the same cell
         crew = crew or gathered.enter_context(hire())
@@ -141,6 +146,18 @@ def train_all(hire: Hire, options: argparse.Namespace) -> tuple[list[str], list]
     if options.pull and (options.scheduler or options.cluster):  # they lie in the clones of the workers
         dvc("repro", "--pull", "--single-item", *(stage for stage in cells if stage not in failed))
     return cells, failed
+
+
+def fetch_weights(stages: list[str], options: argparse.Namespace) -> None:
+    """Fetch the pretrained weights that these searches or cells begin with: what fails, fails once, and not in each.
+
+    Not for machines that a scheduler knows, nor for cells that may come trained from a remote.
+    """
+    models = {name_of(stage).split("-")[1] for stage in stages}
+    if options.scheduler or options.pull or not any(read_plan("train", "model", name)["weights"] for name in models):
+        return
+    if code := subprocess.run([sys.executable, "-m", "pipeline.pretrained"], env=environment()).returncode:
+        sys.exit(code)  # it has said why
 
 
 def stale(*groups: str) -> list[str]:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.miniature import Miniature
 
-REAL_DATA = Path(__file__).parents[1].parent / "shared" / "datasets"
+SHARED = Path(__file__).parents[1].parent / "shared"
+REAL_DATA, REAL_WEIGHTS = SHARED / "datasets", SHARED / "pretrained"
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -26,6 +27,27 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"no real archives in {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for HF_HOME that has real ImageNet weights of `tu-tf_efficientnet_lite0` and `_lite2`."""
+    if not REAL_WEIGHTS.is_dir():
+        pytest.skip(f"no pretrained weights in {REAL_WEIGHTS}")
+    home = tmp_path_factory.mktemp("pretrained")
+    (home / "hub").mkdir()
+    for folder in (REAL_WEIGHTS / "hub").iterdir():
+        (home / "hub" / folder.name).symlink_to(folder)
+    return home
+
+
+@pytest.fixture
+def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For code in this process: a cache without any weights, and a host that refuses every connection."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
 
 
 @pytest.fixture(scope="session")

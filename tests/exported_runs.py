@@ -7,9 +7,8 @@ from tests.miniature import Miniature
 
 EXPORT = """
 import json, os, re
-from pathlib import Path
 import mlflow
-client = mlflow.MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}")
+client = mlflow.MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
 def files(run, path=None):
     for entry in client.list_artifacts(run, path):
         yield from files(run, entry.path) if entry.is_dir else [re.sub("[0-9a-f-]{36}", "*", entry.path)]

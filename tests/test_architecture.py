@@ -109,7 +109,7 @@ def test_every_library_that_is_imported_is_declared():
 
     lines = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     declared = {line.split("=")[0].rstrip("<>").lower().replace("-", "_") for line in lines}
-    # The last two come with what needs them.
+    # The last ones come with what needs them.
     names = {
         "PIL": "pillow",
         "ruamel": "ruamel.yaml",
@@ -118,6 +118,8 @@ def test_every_library_that_is_imported_is_declared():
         "sklearn": "scikit_learn",
         "cv2": "albumentations",
         "urllib3": "requests",
+        "huggingface_hub": "segmentation_models_pytorch",
+        "safetensors": "segmentation_models_pytorch",
     }
     used = (
         {each.split(".")[0] for found in IMPORTS.values() for each in found}

@@ -2,7 +2,10 @@
 
 import fnmatch
 import json
+import os
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -55,6 +58,12 @@ MISTAKES = [
     ({"axes__dataset": {"a": {"kind": "digits", "folds": 5}, "b": {"kind": "digits", "folds": 5, "fold": 1, "unit": "mm"}}}, "params.yaml: axes.dataset.b.unit: must be that of .a, another fold of the same dataset."),
     ({"report__noise_floor": [5, 0, 5]}, "params.yaml: report.noise_floor: seeds must differ from each other and from axes.seed; given twice: 0, 5."),
     ({"axes__strategy": {"none": {}, "post_hoc": {"kind": "post_hoc_logit_adjustment"}}, "report__control__strategy": "post_hoc", "report__noise_floor": [5]}, "params.yaml: report.noise_floor: the control has strategy 'post_hoc', which trains nothing to repeat. Set []."),
+    ({"fit__lr": float("inf")}, "error: params.yaml: fit.lr: inf should be a finite number.\n"),
+    ({"axes__loss__ce": {}}, "error: params.yaml: axes.loss.ce: no pipeline/losses/ce.py. Did you mean 'cross_entropy'? Known: "),
+    ({"fit__iterations": 10**30}, "params.yaml: fit.iterations: 1000000000000000000000000000000 should be less than 2147483648."),
+    ({"axes__loss": {"cross_entropy": {}, "a" * 190: {"kind": "dice"}}}, "-0: 223 characters, and the name of a cell may have 200; give shorter names."),
+    ({"report": None}, "params.yaml: dvc.yaml takes report.control.loss, report.control.strategy, report.noise_floor from here, and DVC knows no defaults: write `control: {loss: cross_entropy, strategy: none}` and `noise_floor: []` under `report:`."),
+    ({"report__control": {"loss": "dice"}}, "params.yaml: dvc.yaml takes report.control.strategy from here, and DVC knows no defaults: write `control: {loss: dice, strategy: none}` under `report:`."),
 ]  # fmt: skip
 
 
@@ -67,6 +76,73 @@ def test_a_mistake_in_params_stops_the_benchmark_with_one_sentence(unsaved, chan
     assert sentence in found.stderr
     assert found.stderr.count("\n") == 1
     assert not (unsaved.root / "data").exists(), "nothing was started"
+
+
+@pytest.mark.parametrize("options", [["pipeline.check"], ["pipeline.run"], ["pipeline.run", "--dry"]])
+def test_without_params_it_is_said_where_to_take_some_from(unsaved, options):
+    (unsaved.root / "params.yaml").unlink()
+    found = unsaved.run(*options, check=False)
+    assert (found.returncode, found.stderr) == (
+        1,
+        "error: params.yaml: missing; presets/ holds files to start from, as in `cp presets/digits.yaml params.yaml`.\n",
+    )
+
+
+def test_all_mistakes_are_told_at_once(unsaved):
+    """Of every block and axis; and, once all of them are right, all that does not go together."""
+    unsaved.edit_params(
+        axes__loss={"ce": {}, "focal": {"gama": 1.0}, "dice": [1]},
+        axes__strategy__oversampel={},
+        axes__model__unet_tiny__encoder="resnet-34",
+        axes__dataset__digits__image_size="64",
+        axes__dataset__digits__fit={"momentum": 0.5},
+        fit__lr=float("nan"),
+        report__rop=1,
+        evel={},
+    )
+    places = [line.partition(": ")[2] for line in unsaved.run("pipeline.check", check=False).stderr.splitlines()]
+    places = [each.removeprefix("params.yaml: ").partition(" ")[0] for each in places]
+    assert sorted(places) == sorted(
+        [
+            "unknown",
+            "report.rop:",
+            "axes.dataset.digits.image_size:",
+            "axes.loss.ce:",
+            "axes.loss.focal.gama:",
+            "axes.loss.dice:",
+            "axes.strategy.oversampel:",
+            "axes.model.unet_tiny.encoder:",
+            "fit.lr:",
+        ]
+    )
+
+
+def test_all_that_does_not_go_together_is_told_at_once(unsaved):
+    unsaved.edit_params(
+        axes__loss={"cross_entropy": {}, "class_balanced": {}, "focal": {"alpha": [1.0, 2.0]}},
+        report__control={"loss": "ce", "strategy": "plain"},
+        report__primary_metric="dice",
+    )
+    said = unsaved.run("pipeline.check", check=False).stderr.removeprefix("error: ").splitlines()
+    assert [line.removeprefix("params.yaml: ").partition(" ")[0] for line in said] == [
+        "axes.loss.class_balanced",
+        "axes.loss.focal",
+        "report.control.loss:",
+        "report.control.strategy:",
+        "report.primary_metric:",
+    ]
+
+
+def test_a_pipeline_without_repeats_needs_no_control_in_params(unsaved):
+    """The defaults are those of the plan."""
+    text = (unsaved.root / "dvc.yaml").read_text()
+    start, rest = text.split("  repeat:", 1)
+    (unsaved.root / "dvc.yaml").write_text(start + "  evaluate:" + rest.split("  evaluate:", 1)[1])
+    unsaved.edit_params(report=None)
+    unsaved.run("pipeline.check")
+    plan = json.loads((unsaved.root / "data" / "plan" / "report.json").read_text())
+    assert (plan["control"], plan["noise_floor"]) == ({"loss": "cross_entropy", "strategy": "none"}, [])
+    shutil.rmtree(unsaved.root / "data")
 
 
 @pytest.mark.parametrize(
@@ -276,3 +352,14 @@ def test_the_preset_of_every_loss_or_strategy_has_every_one(axis, folder):
     params = YAML(typ="safe").load(ROOT / "presets" / f"every_{axis}.yaml")
     listed = {(block or {}).get("kind", name) for name, block in params["axes"][axis].items()}
     assert listed == set(plugins.kinds(folder))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"{b}", b"a}"], ids=repr)
+def test_a_folder_in_which_dvc_cannot_work_is_refused(unsaved, tmp_path, name):
+    place = Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/" + name))
+    found = unsaved.copy(place).run("pipeline.check", check=False)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == (
+        f"error: The path of this folder, {str(place)!a}, holds a brace or is not UTF-8, and DVC cannot work there. "
+        "Rename it.\n"
+    )

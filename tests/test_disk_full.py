@@ -149,6 +149,8 @@ def test_a_store_that_finds_no_room_is_told_in_a_line_and_stays_whole(workspace,
     live = ("pipeline.live", "digits-unet_tiny-dice-none-0")  # by its journal
     with contextlib.closing(sqlite3.connect(shutil.copy(workspace.root / "mlflow.db", disk.place))) as tables:
         tables.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+        place = (workspace.root / "mlartifacts").as_uri()  # not that of the clone of which this is a copy
+        tables.execute("UPDATE experiments SET artifact_location = ?", [place])
         tables.commit()
         disk.fill(leave=50_000)  # for some of it
         published = workspace.run("pipeline.publish", check=False, **store)

@@ -147,6 +147,13 @@ def test_a_sample_in_two_splits_is_refused(monkeypatch, tmp_path):
         prepare.prepare(Toy(), IDENTITY, tmp_path, tmp_path / "toy")
 
 
+def test_a_sample_whose_name_is_not_utf8_is_refused(monkeypatch, tmp_path):
+    """As an archive from another system may name its files."""
+    monkeypatch.setattr(Toy, "samples", lambda *_: {"train": ["train 0"], "val": ["val 0"], "test": ["caf\udce9 0"]})
+    with pytest.raises(UserError, match=r"names that are not UTF-8 .*: caf\\xe9 0\.$"):
+        prepare.prepare(Toy(), IDENTITY, tmp_path, tmp_path / "toy")
+
+
 def test_a_class_without_a_train_pixel_is_refused(tmp_path):
     dataset = Toy(classes=["ground", "common", "rare", "unicorn"])
     with pytest.raises(UserError, match="no pixel of the train split is of class unicorn"):

@@ -62,7 +62,7 @@ def test_what_is_kept_is_decided_on_the_resized_masks(monkeypatch, tmp_path):
 def test_a_class_that_another_class_takes_away_is_refused(tmp_path):
     """Every image holds `common`, and the one that is kept for it need not hold `rare`."""
     shares = {"common": 0.01, "rare": 1.0}
-    with pytest.raises(UserError, match=r"no pixel of the train split is of class rare.*raise the shares under `keep`"):
+    with pytest.raises(UserError, match=r"keep: \{.*\} leaves no train image of class rare\. Raise the shares\."):
         prepared_toy(tmp_path, "thinned", keep=shares)
 
 

@@ -1,4 +1,6 @@
+import struct
 import zipfile
+import zlib
 from contextlib import nullcontext
 
 import numpy as np
@@ -60,6 +62,20 @@ def test_nothing_is_kept_of_masks_that_had_the_prepared_size(tmp_path):
     out = prepared_toy(tmp_path, "same", image_size=[40, 60])
     assert not (out / "test_original_masks.zip").exists()
     np.testing.assert_array_equal(prepared.read_test_masks(out, "original"), np.load(out / "test_masks.npy"))
+
+
+def test_a_large_original_mask_is_read_without_a_warning(toy):
+    """Pillow warns of a bomb from 89 megapixels on; here nothing is wrong but that the pixels are missing."""
+    header = struct.pack(">IIBBBBB", 10_000, 9_000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b""))]
+    png = b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
+    with zipfile.ZipFile(toy / "test_original_masks.zip", "w") as archive:
+        archive.writestr("0.png", b"\x89PNG\r\n\x1a\n" + png)
+    with pytest.raises(OSError, match="truncated"):
+        prepared.read_test_masks(toy, "original")[0]
 
 
 def test_the_group_of_each_test_image_is_written(monkeypatch, tmp_path):

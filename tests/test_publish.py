@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.learn.torchvision_schemas import declare_missing_operators
 from pipeline.measure.metrics.table import METRICS
+from pipeline.plumbing.files import file_digest
 from tests.exported_runs import exported, runs
 from tests.miniature import Miniature
 
@@ -281,6 +283,7 @@ def test_a_repeat_of_the_control_has_a_run_of_its_own_kind(decided, deciding):
 
 def test_publishing_again_changes_nothing_until_a_file_changes(deciding, tmp_path):
     workspace = deciding.copy(tmp_path / "work")
+    publish(workspace)  # anew, since it was copied
     before = exported(workspace)
     publish(workspace)
     assert exported(workspace) == before
@@ -307,9 +310,10 @@ def test_a_deleted_store_comes_back_the_same(workspace, shown):
     assert again["tags"] == shown["tags"]
 
 
-def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace, published):
+def test_a_training_that_mlflow_saw_only_in_part_is_completed(workspace):
     """As where the server died in between: its journal lacks no point, but MLflow does."""
-    done = of_cell(published, CELL)
+    publish(workspace)
+    done = of_cell(runs(workspace), CELL)
     (workspace.root / "journal.json").write_text(json.dumps(done["history"]["val/miou"][0]))
     (workspace.root / "write.py").write_text(
         "import json; from pipeline.plumbing.journal import Journal\n"
@@ -359,6 +363,7 @@ def of_cell_half(found: Runs) -> dict[str, Any]:
 
 
 def test_what_params_no_longer_name_is_marked_and_no_longer_among_the_models(workspace):
+    publish(workspace)
     workspace.edit_params(axes__loss__dice=None, report__gallery=0)
     report_and_publish(workspace)
     found = exported(workspace)
@@ -372,8 +377,79 @@ def test_what_params_no_longer_name_is_marked_and_no_longer_among_the_models(wor
     assert pictured == [], "without a gallery there are no pictures"
 
 
+OWN_RUN = """
+import sys, mlflow
+client = mlflow.MlflowClient("sqlite:///" + sys.argv[1])
+if sys.argv[2] == "write":
+    client.create_run(client.create_experiment("mine"), run_name="my own")
+print([run.info.run_name for run in client.search_runs([client.get_experiment_by_name("mine").experiment_id])])
+"""
+
+
+def files_of(root: Path) -> dict[str, str]:
+    """Digests of all files in a clone."""
+    return {str(file.relative_to(root)): file_digest(file) for file in sorted(root.rglob("*")) if file.is_file()}
+
+
+def test_a_clone_that_was_copied_and_moved_is_filled_anew_and_its_original_stays(finished, shown, tmp_path):
+    """First a training there is shown live, and later the clone is moved to where a path must be quoted. What a person
+    has logged to the same file is kept with it."""
+    original = files_of(finished.root)
+    copied = finished.copy(tmp_path / "copied")
+    (copied.root / "own_run.py").write_text(OWN_RUN)
+    copied.run("own_run", "mlflow.db", "write")
+    assert "It is kept as mlflow.db.moved-1; " in copied.run("pipeline.live", CELL).stderr
+    assert [(run["cell"], run["tags"]["state"]) for run in runs(copied)] == [(CELL, "live")]
+    assert "my own" in copied.run("own_run", "mlflow.db.moved-1", "read").stdout
+    assert copied.run("pipeline.publish").stderr == ""
+    moved = Miniature(copied.root.rename(tmp_path / "a%20b ?"))
+    kept = files_of(moved.root / "mlartifacts")
+    assert "It is kept as mlflow.db.moved-2; " in moved.run("pipeline.publish").stderr
+    found = exported(moved)
+    assert without_ids(found["runs"]) == without_ids(shown["runs"])
+    assert [version["aliases"] for version in found["versions"]] == [["best"]]
+    assert files_of(moved.root / "mlartifacts").items() > kept.items()
+    assert files_of(finished.root) == original
+    assert [each.name for each in tmp_path.iterdir()] == [moved.root.name]
+
+
+def rename_classes(workspace: Miniature, names: list[str]) -> None:
+    """In all files that speak of classes, as if the dataset had called them so."""
+    change_json(workspace.root / "data" / "prepared" / "digits" / "meta.json", classes=names)
+    for cell in workspace.root.glob("models/digits-*"):
+        change_json(cell / "cell.json", classes=names)
+        history = pd.read_csv(cell / "history.csv")
+        columns = [name for name in history if name.startswith("val_iou/")]
+        new = dict(zip(columns, (f"val_iou/{name}" for name in names), strict=True))
+        history.rename(columns=new).to_csv(cell / "history.csv", index=False)
+    file = workspace.root / "results" / "tables" / "per_class.csv"
+    table = pd.read_csv(file)
+    table.assign(class_name=names * (len(table) // len(names))).to_csv(file, index=False)
+
+
+def change_json(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_classes_of_any_name_are_published(workspace, published):
+    """Such as numbers, which a table gives back as numbers, and as an empty field, which it gives back as none."""
+    for names, keys in {
+        ("0", "1", "2", "3", "4"): ["0", "1", "2", "3", "4"],
+        ("", "miou", "=a/b", "x" * 400, "nan"): ["_", "miou", "_a_b", "x" * 100, "nan"],
+    }.items():
+        rename_classes(workspace, list(names))
+        workspace.run("pipeline.publish")
+        for run in runs(workspace):
+            before = next((each for each in published if each["name"] == run["name"]), {"history": {}})
+            scores = dict(zip(CLASSES, keys, strict=True))
+            expected = {f"test/iou/{scores[key[9:]]}": points for key, points in classes_of(before).items()}
+            assert classes_of(run) == expected
+
+
 def test_a_store_that_cannot_be_used_is_one_sentence_and_loses_nothing(workspace):
-    found = workspace.run("pipeline.publish", check=False, MLFLOW_TRACKING_URI="sqlite:////dev/null/mlflow.db")
+    found = workspace.run(
+        "pipeline.publish", check=False, MLFLOW_TRACKING_URI="sqlite:////dev/null/mlflow.db?token=word"
+    )
     assert found.returncode == 1
     last = found.stderr.splitlines()[-1]
     assert last.startswith("error: MLflow at sqlite:////dev/null/mlflow.db cannot be used: ")

@@ -1,13 +1,14 @@
 """What a dataset must say, and what all datasets share."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.datasets.base_names import check_class_names
 from pipeline.datasets.base_splits import divided, partition
 from pipeline.plumbing.archive import Archive
 from pipeline.plumbing.errors import did_you_mean
@@ -18,6 +19,7 @@ from pipeline.plumbing.transfer import fetch
 from pipeline.plumbing.unpack import unpack
 
 SPLITS = ("train", "val", "test")
+LARGEST_SIDE = 4096  # pixels of a prepared image
 NOT_OF_THE_SAMPLES = {"archives", "spacing", "unit"}  # options that change neither samples nor arrays
 
 
@@ -27,9 +29,10 @@ class Dataset(Plugin):
     You must write `samples` and `load`, state `license` and `citation`, and have `classes`, the names of the classes
     in the order of their index in the masks, as a property or as an option. A dataset that is not made of archives
     also overrides `download` and, if what it downloads can change, `source`; one whose images are alike within a video
-    or a patient overrides `group`. `prepare` does the rest: it resizes to `image_size` (bilinear for images, nearest
-    neighbour for masks), thins the train split as `keep` says, measures class frequencies on it and stores plain
-    arrays, so training and evaluation never know which dataset they work on.
+    or a patient overrides `group`; one whose masks can be misread overrides `review`. `prepare` does the rest: it
+    resizes to `image_size` (bilinear for images, nearest neighbour for masks), thins the train split as `keep` says,
+    measures class frequencies on it and stores plain arrays, so training and evaluation never know which dataset they
+    work on.
     """
 
     license: ClassVar[str]
@@ -59,8 +62,9 @@ class Dataset(Plugin):
     @classmethod
     def _sizes_are_sensible(cls, size: int | list[int]) -> int | list[int]:
         sides = [size, size] if isinstance(size, int) else size
-        if len(sides) != 2 or not all(16 <= side <= 4096 for side in sides):
-            raise ValueError(f"must be a side or [height, width], each from 16 to 4096 pixels, not {size}.")
+        if len(sides) != 2 or not all(16 <= side <= LARGEST_SIDE for side in sides):
+            sides = f"each from 16 to {LARGEST_SIDE} pixels"
+            raise ValueError(f"must be a side or [height, width], {sides}, not {size}.")
         return size
 
     @field_validator("archives")
@@ -74,6 +78,11 @@ class Dataset(Plugin):
         if any(archive.checksum is None for archive in archives):
             raise ValueError("each needs a checksum: without one, an older file of that name would be taken for it.")
         return archives
+
+    @model_validator(mode="after")
+    def _classes_can_be_shown(self) -> Self:
+        check_class_names(self.classes)
+        return self
 
     @model_validator(mode="after")
     def _kept_classes_exist(self) -> Self:
@@ -152,6 +161,14 @@ class Dataset(Plugin):
         these from all samples and reports them in one error.
         """
         raise NotImplementedError
+
+    def review(self, held: Mapping[str, Set[int]]) -> str:
+        """A warning about what all masks hold, or nothing; `prepare` asks for it before it goes on.
+
+        `held` has, by the name of a sample, the class indices and IGNORE as they are in its mask before resizing.
+        Raises UserError where nobody can have meant it.
+        """
+        return ""
 
     def kept(self, class_pixels: np.ndarray) -> np.ndarray:
         """Indices of the train images that `keep` leaves, ascending; `class_pixels` is `n classes`."""

@@ -5,7 +5,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.labels import IGNORE
 
 COLUMNS = ("class", "pixels", "pixel_frequency", "images", "image_frequency")  # of `class_frequencies.csv`
@@ -27,14 +26,8 @@ def count_components(masks: np.ndarray, class_pixels: np.ndarray) -> np.ndarray:
 
 
 def class_frequencies(classes: list[str], class_pixels: np.ndarray) -> list[dict[str, Any]]:
-    """A row for each class, as in `class_frequencies.csv`. Raises UserError if a class has no pixel."""
+    """A row for each class, as in `class_frequencies.csv`."""
     pixels, images = class_pixels.sum(0), (class_pixels > 0).sum(0)
-    if absent := [name for name, count in zip(classes, pixels, strict=True) if count == 0]:
-        raise UserError(
-            f"no pixel of the train split is of class {listed(absent)}, which therefore cannot be learned. "
-            "Check the values in the masks, remove the class, split so that train has some of it, or raise the shares "
-            "under `keep`, if you give any."
-        )
     shares = pixels / pixels.sum(), images / len(class_pixels)
     columns = (classes, pixels.tolist(), shares[0].tolist(), images.tolist(), shares[1].tolist())
     return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]

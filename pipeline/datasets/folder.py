@@ -1,9 +1,9 @@
 """A person's own images and masks."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,22 +11,29 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_files import Pair, read_image, read_mask
+from pipeline.datasets.base_listing import Listing, list_images, printable
+from pipeline.datasets.base_pairs import by_name, pair_up, read_lists
 from pipeline.datasets.base_splits import split_in_three
 from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.files import digest, file_digest, read_json, write_json
 from pipeline.plumbing.labels import IGNORE
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-
 
 class Folder(Dataset):
     """Your own images and masks, from two directories or trees of directories.
 
-    An image and its mask have the same name but for the suffix: `images/a/01.jpg` and `masks/a/01.png`. Images are
-    8-bit files in any colour mode; masks have one channel that holds the class index of each pixel, or are palette
-    images, where the index in the palette counts. The pixel value `ignore` marks pixels without a class.
-    Any size will do, also different ones, if an image and its mask have the same. Hidden files and files that are
-    no images are not used.
+    An image and its mask have the same name but for suffix and Unicode form: `images/a/01.jpg` and `masks/a/01.png`.
+    Images are 8-bit files in grey or colour; masks have one channel that holds the class index of each pixel, or are
+    palette images, where the index in the palette counts. Any size will do, also different ones, if an image and its
+    mask have the same. A file that would be read in part, such as one of 16-bit colours, of several pages or with an
+    EXIF orientation, is refused with what to do; `base_headers` has the rule.
+
+    Links are followed, and each folder is taken once. What is hidden, or has no suffix of an image, is not used;
+    `download` says so, with its name.
+
+    The pixel value `ignore` marks void, pixels without a class. A mask of 0 and 255 is one of void and background by
+    the default, though 255 often stands for the foreground. So `prepare` warns of masks that hold void but no class
+    besides the first, and refuses the dataset if no mask holds any other class.
 
     Classes: as many as you name in `classes`, in the order of their index, the first for index 0.
 
@@ -90,29 +97,29 @@ class Folder(Dataset):
 
     def source(self) -> dict[str, Any]:
         """The paths, and a digest of all names, sizes and times of change: quick enough for every `check`."""
-        stats = {role: [_size_and_time(path) for path in paths] for role, paths in self._files().items()}
+        files = self._files(*self._listings())
+        stats = {role: [_size_and_time(path) for path in paths] for role, paths in files.items()}
         return {"images": self.images, "masks": self.masks, "lists": self.lists, "listing": digest(stats)}
 
     def download(self, raw: Path, archives: Path) -> None:
-        """Write `manifest.json`: path, size and MD5 of every image, mask and list. Copies nothing."""
-        manifest = {role: [_identity(path) for path in paths] for role, paths in self._files().items()}
+        """Write `manifest.json`: path, size and MD5 of every image, mask and list. Copies nothing.
+
+        Prints one line: how many pairs are used, and what is not used and why.
+        """
+        listings = self._listings()
+        manifest = {role: [_identity(path) for path in paths] for role, paths in self._files(*listings).items()}
+        unused = "; ".join(filter(None, (listing.not_used() for listing in listings)))
+        note = f"Not used: {unused}." if unused else ""
+        pairs, splits = self._pairs(manifest, note)
+        used = sum(map(len, splits.values())) if splits else len(pairs)
+        rest = f"{len(pairs) - used} more are in no split list." if used < len(pairs) else ""
+        print(*filter(None, (f"{self.images}, {self.masks}: {used} pairs are used.", rest, note)))
         raw.mkdir(parents=True)
         write_json(raw / "manifest.json", manifest)
 
     def samples(self, raw: Path) -> dict[str, list[Any]]:
-        manifest = read_json(raw / "manifest.json")
-        images, masks = (_by_name(manifest[role], Path(getattr(self, role))) for role in ("images", "masks"))
-        splits, faults = self._listed_splits(images)
-        faults += [f"{name}: image without mask" for name in sorted(set(images) - set(masks))]
-        faults += [f"{name}: mask without image" for name in sorted(set(masks) - set(images))]
-        named = [*images.items(), *masks.items()]
-        faults += [f"{name}: several files of this name: {listed(paths)}" for name, paths in named if len(paths) > 1]
-        if faults:
-            title = f"{self.images} and {self.masks} do not fit together; {len(faults)} problems:\n"
-            raise UserError(title + listed(faults, separator="\n"))
-        pairs = {name: Pair(name, Path(images[name][0]), Path(masks[name][0])) for name in sorted(images)}
-        splits = splits or self._drawn_splits(list(pairs.values()))
-        return {split: [pairs[name] for name in splits[split]] for split in SPLITS}
+        pairs, splits = self._pairs(read_json(raw / "manifest.json"))
+        return {split: [pairs[name] for name in names] for split, names in (splits or self._drawn(pairs)).items()}
 
     def strata(self, samples: Sequence[Pair]) -> list[int | None]:
         """The rarest class that each image holds."""
@@ -124,31 +131,55 @@ class Folder(Dataset):
     def load(self, sample: Pair) -> tuple[np.ndarray, np.ndarray]:
         return read_image(sample.image), read_mask(sample.mask, self._codes)
 
-    def _files(self) -> dict[str, list[Path]]:
+    def review(self, held: Mapping[str, Set[int]]) -> str:
+        """By the rule in the docstring of this class: masks that hold nothing but the void value and class 0."""
+        suspects = sorted(name for name, values in held.items() if IGNORE in values and values <= {0, IGNORE})
+        if not suspects:
+            return ""
+        said = (
+            f"{self.masks}: {len(suspects)} of {len(held)} masks hold {self.ignore} but no class besides "
+            f"'{self.classes[0]}' ({listed(map(printable, suspects), 3)}), and `ignore: {self.ignore}` makes "
+            f"{self.ignore} void, neither trained on nor judged. If it stands for a class, write the index of the "
+            f"class in its place in these files, 1 for '{self.classes[1]}'."
+        )
+        if any(values - {0, IGNORE} for values in held.values()):
+            return said
+        raise UserError(said)
+
+    def _listings(self) -> tuple[Listing, Listing]:
+        """What lies in the two directories. Raises UserError for what is missing and for too few images."""
+        if missing := [path for path in self.lists.values() if not Path(path).is_file()]:
+            raise UserError(f"{listed(missing)}: no such split list, seen from {printable(Path.cwd())}.")
+        images, masks = list_images(Path(self.images)), list_images(Path(self.masks))
+        if (count := len(images.files)) < len(SPLITS):
+            raise UserError(
+                f"{self.images}: holds {count} {'image' if count == 1 else 'images'}, but train, val and test need one "
+                "each, at least 3 in all. Add images with their masks."
+            )
+        return images, masks
+
+    def _files(self, images: Listing, masks: Listing) -> dict[str, list[Path]]:
         """All files by their role: images, masks, lists."""
-        lists = [Path(path) for path in self.lists.values()]
-        if missing := [str(path) for path in lists if not path.is_file()]:
-            raise UserError(f"{listed(missing)}: no such split list, seen from {Path.cwd()}.")
-        return {"images": _image_files(Path(self.images)), "masks": _image_files(Path(self.masks)), "lists": lists}
+        return {"images": images.files, "masks": masks.files, "lists": [Path(path) for path in self.lists.values()]}
 
-    def _listed_splits(self, images: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[str]]:
-        """The names in each split list as names of images, and what is wrong with them."""
-        splits, faults = {}, []
-        for split, path in self.lists.items():
-            lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            given = [line.strip() for line in lines if line.strip()]
-            names = {line: line if line in images else _without_suffix(line) for line in given}
-            faults += [f"{path}: {line}: no such image" for line, name in names.items() if name not in images]
-            splits[split] = [names[line] for line in given]
-        mentions = Counter(name for names in splits.values() for name in names)
-        for name in sorted(name for name, times in mentions.items() if times > 1):
-            places = [self.lists[split] for split in splits for _ in range(splits[split].count(name))]
-            faults.append(f"{name}: named more than once: in {listed(places)}")
-        return splits, faults
+    def _pairs(self, manifest: dict[str, Any], note: str = "") -> tuple[dict[str, Pair], dict[str, list[str]]]:
+        """All pairs by name, and the names in each split list. Raises UserError, with `note`, for all that is wrong."""
+        images, masks = (
+            by_name([entry["path"] for entry in manifest[role]], Path(getattr(self, role)))
+            for role in ("images", "masks")
+        )
+        splits, faults = read_lists(self.lists, images)
+        pairs, unpaired = pair_up(images, masks, Path(self.images))
+        if faults := [printable(fault) for fault in (*faults, *unpaired)]:
+            title = f"{self.images} and {self.masks} do not fit together; {len(faults)} problems:\n"
+            raise UserError(title + listed(faults, separator="\n") + (f"\n{note}" if note else ""))
+        return pairs, splits
 
-    def _drawn_splits(self, pairs: list[Pair]) -> dict[str, list[str]]:
-        drawn = split_in_three(self.strata(pairs), self.val_share, self.test_share, self.split_seed)
-        return {split: [pairs[i].name for i in drawn[split]] for split in SPLITS}
+    def _drawn(self, pairs: dict[str, Pair]) -> dict[str, list[str]]:
+        """The names in each split, drawn by the seed."""
+        names = list(pairs)
+        drawn = split_in_three(self.strata(list(pairs.values())), self.val_share, self.test_share, self.split_seed)
+        return {split: [names[i] for i in drawn[split]] for split in SPLITS}
 
     def _classes_in(self, pair: Pair) -> set[int]:
         try:
@@ -159,26 +190,6 @@ class Folder(Dataset):
     @property
     def _codes(self) -> dict[int, int]:
         return {**{index: index for index in range(len(self.classes))}, self.ignore: IGNORE}
-
-
-def _image_files(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        raise UserError(f"{directory}: no such directory, seen from {Path.cwd()}.")
-    files = (path for path in directory.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in files if not path.name.startswith("."))
-
-
-def _by_name(entries: list[dict[str, Any]], directory: Path) -> dict[str, list[str]]:
-    """Paths of the files of each name: the path inside the directory, without suffix."""
-    names: dict[str, list[str]] = {}
-    for entry in entries:
-        name = Path(entry["path"]).relative_to(directory).with_suffix("").as_posix()
-        names.setdefault(name, []).append(entry["path"])
-    return names
-
-
-def _without_suffix(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix.lower() in SUFFIXES else name
 
 
 def _size_and_time(path: Path) -> tuple[str, int, int]:

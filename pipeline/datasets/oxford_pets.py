@@ -97,7 +97,7 @@ class OxfordPets(Dataset):
         return [sample.name.rpartition("_")[0] for sample in samples]
 
     def load(self, sample: Pair) -> tuple[np.ndarray, np.ndarray]:
-        return read_image(sample.image), read_mask(sample.mask, CODES[self.task])
+        return read_image(sample.image, published=True), read_mask(sample.mask, CODES[self.task])
 
 
 class _Row(NamedTuple):

@@ -2,16 +2,21 @@
 
 import contextlib
 import io
+import logging
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.learn.pretrained import with_weights
 from pipeline.learn.settings import UNet
 from pipeline.learn.torchvision_schemas import declare_missing_operators
 
 declare_missing_operators()
 import segmentation_models_pytorch as smp  # noqa: E402  it imports torchvision
+
+logging.getLogger("timm").setLevel(logging.ERROR)  # it warns of the classifier that every encoder goes without
 
 
 class Segmenter(nn.Module):
@@ -37,14 +42,12 @@ class Segmenter(nn.Module):
 
 
 def build(options: UNet, classes: int, dropout: float, mean: list[float], std: list[float]) -> Segmenter:
-    """A new model with `classes` output channels; random weights come from torch's global generator."""
-    unet = smp.Unet(
-        encoder_name=options.encoder,
-        encoder_depth=options.depth,
-        encoder_weights=options.weights,
-        decoder_channels=options.decoder_channels,
-        classes=classes,
-    )
+    """A new model with `classes` output channels; random weights come from torch's global generator.
+
+    Raises UserError if pretrained weights are asked for that are not to be had.
+    """
+    make = partial(_unet, options, classes)
+    unet = with_weights(make, options.encoder) if options.weights else make()
     if dropout:
         # A hook, not a layer: a layer would shift the names of the weights, and from_pretrained could not load them.
         def drop(head: nn.Module, inputs: tuple[Tensor]) -> Tensor:
@@ -54,13 +57,25 @@ def build(options: UNet, classes: int, dropout: float, mean: list[float], std: l
     return Segmenter(unet.to(memory_format=torch.channels_last), mean, std)
 
 
+def _unet(options: UNet, classes: int) -> nn.Module:
+    timms = options.encoder.startswith("tu-")
+    return smp.Unet(
+        encoder_name=options.encoder,
+        encoder_depth=options.depth,
+        encoder_weights=True if options.weights and timms else options.weights,  # those of timm have no name there
+        decoder_channels=options.decoder_channels,
+        classes=classes,
+    )
+
+
 def save(model: Segmenter, directory: Path) -> None:
     """Write `config.json` and `model.safetensors`; `smp.from_pretrained(directory)` loads them without this project."""
+    model.unet.config["encoder_weights"] = None  # or who loads it would first fetch weights that it then overwrites
     model.unet.save_pretrained(directory)
 
 
 def load(directory: Path, mean: list[float], std: list[float]) -> Segmenter:
     """The saved model, ready for prediction."""
     with contextlib.redirect_stdout(io.StringIO()):  # the library announces every load
-        unet = smp.from_pretrained(directory)
+        unet = smp.from_pretrained(directory, encoder_weights=None)  # models saved before name some
     return Segmenter(unet.to(memory_format=torch.channels_last), mean, std).eval()

@@ -44,7 +44,7 @@ class UNet(Options):
 class Fit(Options):
     """The block `fit`, which a dataset may override. The same for every loss and strategy of a dataset."""
 
-    iterations: int = Field(ge=1)
+    iterations: int = Field(ge=1, lt=2**31)
     """Optimizer steps. Fixed: nothing that looks at a loss ends or prolongs training."""
     batch_size: int = Field(default=16, ge=2)
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -91,7 +91,7 @@ class Tune(Options):
     lowest: float = Field(default=1e-4, gt=0)
     highest: float = Field(default=1e-1, gt=0, le=10)
     """At least two decades above the lowest: losses differ by as much in the scale of their gradients."""
-    iterations: int | None = Field(default=None, ge=1)
+    iterations: int | None = Field(default=None, ge=1, lt=2**31)
     """Of each trial; null for as many as a training has."""
     seed: int = Field(default=1000, ge=0, lt=2**31)
     """Of the trials; best one that is not among the seeds of the cells."""

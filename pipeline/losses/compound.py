@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 from pipeline.losses.base import Batch, Loss
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.options import Options
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _term(name: str, block: Any, where: str) -> tuple[Ramp, Loss]:
     if isinstance(weight, dict):
         ramp = Ramp.read(weight, f"{where}.weight")
     elif isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
-        raise UserError(f"{where}: needs a weight above 0, as in `{name}: 1.0`, not {block!r}.")
+        raise UserError(f"{where}: needs a weight above 0, as in `{name}: 1.0`, not {brief(block)}.")
     else:
         ramp = Ramp(start=float(weight), end=float(weight))
     loss = plugins.build("losses", name, options, where)

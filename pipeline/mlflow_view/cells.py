@@ -1,6 +1,5 @@
 """The runs of cells: params, scores, curves, costs, and a picture of what was predicted."""
 
-import csv
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ from pipeline.mlflow_view.report import known
 from pipeline.mlflow_view.showcase import Exhibit
 from pipeline.plumbing.arrays import open_array
 from pipeline.plumbing.cells import Cell
-from pipeline.plumbing.files import digest, file_digest, read_json
+from pipeline.plumbing.files import digest, file_digest, read_csv, read_json
 from pipeline.plumbing.plan import COUNTS, MODELS, PREDICTIONS, PREPARED, read_plan
 from pipeline.plumbing.tracking import Point, Store
 
@@ -85,8 +84,7 @@ class CellFiles(NamedTuple):
         classes = self.facts["classes"]
         keys = {f"val_iou/{name}": f"val/iou/{short}" for name, short in zip(classes, plain(classes), strict=True)}
         keys |= {"train_loss": "train/loss", "val_miou": "val/miou", "lr": "train/lr"}
-        with (MODELS / self.cell.name / "history.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_csv(MODELS / self.cell.name / "history.csv")
         return [
             Point(key, float(row[column]), int(row["iteration"]), at)
             for row, at in zip(rows, self.origin["validated"], strict=True)

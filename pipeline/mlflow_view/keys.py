@@ -9,6 +9,8 @@ import re
 from pipeline.measure.metrics.table import METRICS
 from pipeline.measure.tables.scores import SPREAD
 
+LONGEST = 100  # characters of a class; MLflow takes 250 for a key, and its tables and charts show fewer
+
 
 def metric_key(column: str) -> str:
     """The key of a column of the report: `test/miou`, `test/low/miou` for `miou_low`, `cost/seconds`."""
@@ -20,6 +22,11 @@ def metric_key(column: str) -> str:
 
 
 def plain(classes: list[str]) -> list[str]:
-    """Names of classes without the signs that MLflow refuses in a key."""
-    names = [re.sub(r"[^\w -]", "_", name) for name in classes]
-    return names if len(set(names)) == len(names) else [f"{index} {name}" for index, name in enumerate(names)]
+    """Names of classes as the last part of a key: without the signs that MLflow refuses, cut, and never empty.
+
+    Where two become the same, all begin with their index; also if they differ in case alone, which some databases do
+    not tell apart.
+    """
+    names = [re.sub(r"[^\w -]", "_", name)[:LONGEST] or "_" for name in classes]
+    alike = len({name.casefold() for name in names}) < len(names)
+    return [f"{index} {name}" for index, name in enumerate(names)] if alike else names

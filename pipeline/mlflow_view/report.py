@@ -10,6 +10,7 @@ from pipeline.measure.tables.scores import CELL, EXPERIMENT
 from pipeline.mlflow_view.showcase import Exhibit
 from pipeline.plumbing.files import digest, file_digest
 from pipeline.plumbing.plan import read_plan
+from pipeline.plumbing.spreadsheets import original_table
 from pipeline.plumbing.tracking import Point, Store
 
 RESULTS = Path("results")
@@ -69,4 +70,5 @@ def known(row: dict[str, Any], names: Any) -> dict[str, float]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=dict.fromkeys(CELL, str), keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, dtype=dict.fromkeys(CELL, str), keep_default_na=False, na_values=[""])
+    return original_table(table)

@@ -34,7 +34,7 @@ def summary_exhibit(row: dict[str, Any], report: Report, cells: Sequence[Cell]) 
     entry, params = cells[0].dataset, dict(zip(EXPERIMENT, names, strict=True)) | {"n": row["n"]}
     meta = read_json(PREPARED / entry / "meta.json") | read_json(PREPARED / entry / "about.json")
     verdict = verdict_of(report, names)
-    headline, others = headline_numbers(row, report, primary), other_numbers(row, report, primary)
+    headline, others = headline_numbers(row, report, primary), other_numbers(row, report, primary, meta["classes"])
 
     def fill(store: Store, run: Any) -> tuple[list[Point], dict[str, Any]]:
         about = {"verdict": verdict, "dvc.path": " ".join(str(MODELS / cell.name) for cell in cells)}
@@ -62,12 +62,11 @@ def headline_numbers(row: dict[str, Any], report: Report, primary: str) -> dict[
     return known(numbers, numbers)
 
 
-def other_numbers(row: dict[str, Any], report: Report, primary: str) -> dict[str, float]:
+def other_numbers(row: dict[str, Any], report: Report, primary: str, classes: list[str]) -> dict[str, float]:
     """The mean of every other metric over the seeds, and of the IoU of each class."""
-    classes = report.classes.get(names_of(row), [])
-    names = plain([each["class_name"] for each in classes])
+    scores = report.classes.get(names_of(row), [])  # in the order of the classes, or none if no seed was judged
     numbers = {metric_key(column): value for column, value in known(row, METRICS).items()}
-    numbers |= {f"test/iou/{name}": each["iou"] for name, each in zip(names, classes, strict=True)}
+    numbers |= {f"test/iou/{name}": each["iou"] for name, each in zip(plain(classes), scores, strict=bool(scores))}
     return known(numbers, numbers.keys() - headline_numbers(row, report, primary).keys())
 
 

@@ -14,6 +14,7 @@ from pipeline.mlflow_view.keys import metric_key
 
 SEEN_TO_WORK = ("3.17.",)  # versions of MLflow
 MADE = 1_700_000_000_000  # milliseconds since 1970; the same for all, so that writing a view again changes nothing
+LONGEST = 20_000  # characters of such a tag
 CURRENT = "tags.state = 'current'"
 NAME = "attributes.`Run Name`"
 
@@ -57,8 +58,16 @@ def saved_views(primary: str, classes: list[str]) -> dict[str, str]:
         ),
         "curves": _view("Curves", trained, cells, {"curves": [_line("val/miou"), _line("train/loss")]}, order),
         "predictions": _view("Predictions", trained, cells, {"predictions": [_images("predictions")]}, order),
-        "classes": _view("Classes", summaries, metrics([score, *ious]), {"classes": [*map(_bar, ious)]}, order),
+        "classes": next(
+            view
+            for shown in range(len(ious), -1, -1)  # as many as there is room for, the first ones
+            if len(view := _classes_view(summaries, score, ious[:shown], order)) <= LONGEST
+        ),
     }
+
+
+def _classes_view(search: str, score: str, ious: list[str], order: dict[str, Any]) -> str:
+    return _view("Classes", search, _columns("metrics", [score, *ious]), {"classes": [*map(_bar, ious)]}, order)
 
 
 def _view(
@@ -83,7 +92,8 @@ def _view(
         ],
         "isAccordionReordered": True,
     }
-    return json.dumps({"name": name, "createdAt": MADE, "updatedAt": MADE, "state": json.dumps(state)})
+    text = partial(json.dumps, ensure_ascii=False)  # an escape would take six characters for one
+    return text({"name": name, "createdAt": MADE, "updatedAt": MADE, "state": text(state)})
 
 
 def _bar(key: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Finds mistakes in dvc.yaml that DVC would meet late or explain badly."""
+"""Finds mistakes in dvc.yaml, and around it, that DVC would meet late or explain badly."""
 
+import configparser
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from pipeline.plumbing.cells import AXES
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.options import Options
 
 CODE = Path(__file__).parents[1]
@@ -44,8 +46,56 @@ class Pipeline(Options):
     vars: list[Any] = []
 
 
-def check_dvcfile(path: Path) -> None:
-    """Check keys, commands, matrix axes, and that every dependency exists or is written by a stage."""
+def check_place(*files: Path) -> None:
+    """Check that the current folder is the root of a project, where these files lie, and one that DVC works in."""
+    here = Path.cwd()
+    _check_path(str(here))
+    if not all(file.exists() for file in files):
+        for folder in here.parents:
+            if all((folder / file).is_file() for file in files):
+                raise UserError(f"{here}: not the root of the project; run this in {folder}.")
+    _check_repository([here, *here.parents])
+
+
+def _check_path(place: str) -> None:
+    """Elsewhere DVC ends with the name of a codec, or of what stands in the braces."""
+    if place != place.encode(errors="replace").decode() or {"{", "}"} & set(place):
+        raise UserError(
+            f"The path of this folder, {place!a}, holds a brace or is not UTF-8, and DVC cannot work there. Rename it."
+        )
+
+
+def _check_repository(folders: list[Path]) -> None:
+    """DVC wants a git repository around its own folder `.dvc`, or the word that there is none."""
+    inside = next((number for number, folder in enumerate(folders) if (folder / ".dvc").is_dir()), None)
+    if inside is None:
+        raise UserError(
+            f"{folders[0]}: no folder `.dvc` here, without which DVC does nothing; copy it from where the project came "
+            "from, or run `dvc init`, and without git `dvc init --no-scm`."
+        )
+    if any((folder / ".git").exists() for folder in folders[inside:]) or _without_git(folders[inside] / ".dvc"):
+        return
+    raise UserError(
+        f"{folders[inside]}: not a git repository, as DVC expects. Run `git init`, or, to do without git, `dvc config "
+        "core.no_scm true`."
+    )
+
+
+def _without_git(folder: Path) -> bool:
+    """Whether the configuration of DVC in this folder says so."""
+    config = configparser.RawConfigParser(strict=False)
+    try:
+        config.read([folder / "config", folder / "config.local"], encoding="utf-8")
+        return config.getboolean("core", "no_scm", fallback=False)
+    except (configparser.Error, ValueError):
+        return True  # which DVC itself has more to say of
+
+
+def check_dvcfile(path: Path) -> set[str]:
+    """Check keys, commands, matrix axes, and that every dependency exists or is written by a stage.
+
+    Returns the keys of params.yaml that it takes, as `report.noise_floor`. Raises UserError.
+    """
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -65,12 +115,13 @@ def check_dvcfile(path: Path) -> None:
             if not Path(dep).exists() and not any(_within(dep, out) for out in outputs):
                 known = did_you_mean(dep, outputs)
                 raise UserError(f"{where}.deps: '{dep}' does not exist and no stage writes it. {known}")
+    return {key for stage in stages.values() for key in re.findall(r"\$\{(.*?)\}", str(stage.matrix))}
 
 
 def _check_command(command: str, where: str) -> None:
     found = re.match(r"python -m ([\w.]+)", command)
     if not found:
-        raise UserError(f"{where}: must start with `python -m pipeline.`, not {command!r}.")
+        raise UserError(f"{where}: must start with `python -m pipeline.`, not {brief(command)}.")
     known = {f"pipeline.{file.stem}" for file in CODE.glob("[a-z]*.py")}
     if found[1] not in known:
         raise UserError(f"{where}: no module '{found[1]}'. {did_you_mean(found[1], known)}")
@@ -83,7 +134,7 @@ def _check_matrix(matrix: dict[str, str | list[str]], where: str) -> None:
             raise UserError(f"{where}: unknown axis '{axis}'. {did_you_mean(axis, AXES)}")
         allowed = [f"${{axes.{axis}}}", *([REPEATED[axis]] if axis in REPEATED else [])]
         if values not in allowed:
-            raise UserError(f"{where}.{axis}: must be {' or '.join(map(str, allowed))}, not {values!r}.")
+            raise UserError(f"{where}.{axis}: must be {' or '.join(map(str, allowed))}, not {brief(values)}.")
     if len(matrix) > 1 and tuple(matrix) != AXES[: len(matrix)]:
         raise UserError(f"{where}: cells are named by {', '.join(AXES)} in this order, not by {', '.join(matrix)}.")
 

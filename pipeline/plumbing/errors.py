@@ -4,14 +4,17 @@ Exception
 └── UserError      bad params, missing files, a broken download: one clear sentence, exit code 1
 """
 
-import difflib
 import errno
 import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+from pipeline.plumbing.messages import printable
+from pipeline.plumbing.spelling import nearest
+
+T = TypeVar("T")
 AGAIN = "then run the same again: what was finished is kept."
 CURES = {
     errno.ENOSPC: f"the disk is full. Make room, as `make clean` does, {AGAIN}",
@@ -24,6 +27,29 @@ OUT_OF_MEMORY = f"out of memory. Run fewer cells at a time (`-j 1`) or make fit.
 
 class UserError(Exception):
     """A mistake outside the code. Its message names the file and key, what is allowed, and what to do."""
+
+
+class Mistakes:
+    """Gathers mistakes that have nothing to do with each other, so that one round of corrections is enough."""
+
+    def __init__(self) -> None:
+        self._sentences: list[str] = []
+
+    def note(self, *sentences: str) -> None:
+        """Keep each of them once."""
+        self._sentences = list(dict.fromkeys([*self._sentences, *sentences]))
+
+    def attempt(self, read: Callable[..., T], *arguments: Any) -> T | None:
+        """What `read` returns; where it raises a UserError its sentences are noted, and None is returned."""
+        try:
+            return read(*arguments)
+        except UserError as error:
+            return self.note(*str(error).splitlines())
+
+    def raise_noted(self) -> None:
+        """Raises a UserError with a line per mistake if there was any."""
+        if self._sentences:
+            raise UserError(listed(self._sentences, separator="\n"))
 
 
 def disk_fault(error: BaseException | None) -> int | None:
@@ -50,8 +76,8 @@ def did_you_mean(word: str, known: Iterable[str], shown: Iterable[str] | None = 
     known = sorted(known)
     if not known:
         return "There are none."
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
+    near = nearest(word, known)
+    hint = f"Did you mean '{near}'? " if near else ""
     return f"{hint}Known: {', '.join(known if shown is None else sorted(shown))}."
 
 
@@ -70,7 +96,7 @@ def run_stage(stage: Callable[[], None]) -> None:
     try:
         stage()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", printable(str(error), but="\n"), file=sys.stderr)  # names of files stand in it
         sys.exit(1)
     except OSError as error:
         if error.errno not in CURES:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.plumbing.errors import UserError, disk_fault
+from pipeline.plumbing.spreadsheets import harmless, original
 
 CACHE = Path(".cache")  # what only saves time: nothing in it is a result, all of it may be deleted
 
@@ -63,10 +64,21 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> None:
+    """Rows of numbers and texts; `read_csv` gives the texts as they were, spreadsheets see no formula in them."""
+    safe = [{key: harmless(value) for key, value in row.items()} for row in rows]
+    # Before 3.13, Python quotes no carriage return, at which readers then end the row.
+    returns = any("\r" in value for row in safe for value in row.values() if isinstance(value, str))
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n", quoting=quoting)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(safe)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a file by `write_csv`."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: original(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def read_json(path: Path) -> Any:

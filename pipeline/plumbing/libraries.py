@@ -27,8 +27,10 @@ COMPUTING = {
     "torch": ("torch",),
 }
 ASIDE = {
+    "huggingface_hub": "carries pretrained weights",
     "pydantic": "checks options, and gives them back as they are",
     "requests": "carries archives, which have checksums",
+    "safetensors": "stores weights as they are",
     "tenacity": "waits between attempts",
     "tqdm": "shows progress",
     "urllib3": "its errors alone",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import Self
 
+from pipeline.plumbing.messages import shown
 from pipeline.plumbing.tracking import PATIENCE, tracking_uri
 
 
@@ -42,7 +43,7 @@ class LiveView:
                 try:
                     self.process.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
-                    tell_failure(f"no answer from {tracking_uri()} in {PATIENCE} s")
+                    tell_failure(f"no answer from {shown(tracking_uri())} in {PATIENCE} s")
             self.process.kill()
 
 

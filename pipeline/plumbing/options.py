@@ -5,12 +5,14 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
+from pipeline.plumbing.spelling import nearest
 
 
 class Options(BaseModel):
     """A block of params.yaml. Subclasses stand beside the code that uses them and declare one field per key."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def read(cls, block: Any, where: str) -> Self:
@@ -18,14 +20,13 @@ class Options(BaseModel):
         if block is None:
             block = {}
         if not isinstance(block, dict):
-            raise UserError(f"{where}: must be a mapping of keys to values, not {block!r}.")
+            raise UserError(f"{where}: must be a mapping of keys to values, not {brief(block)}.")
         try:
             return cls.model_validate(block, context={"where": where})
         except ValidationError as invalid:
-            # A misspelt key is unknown and the right one missing: that is one mistake.
             found = invalid.errors()
-            misspelt = any(mistake["type"] == "extra_forbidden" for mistake in found)
-            told = [mistake for mistake in found if not (misspelt and mistake["type"] == "missing")]
+            meant = {place for mistake in found if (place := _meant(cls, mistake))}
+            told = [mistake for mistake in found if mistake["type"] != "missing" or mistake["loc"] not in meant]
             mistakes = [_sentence(cls, mistake, where) for mistake in told]
             raise UserError("\n".join(dict.fromkeys(mistakes))) from None
 
@@ -38,9 +39,18 @@ class Options(BaseModel):
             )
 
 
+def _meant(cls: type[BaseModel], mistake: Any) -> tuple[int | str, ...] | None:
+    """Where the key stands that an unknown one stands for: misspelt here and missing there is one mistake."""
+    if mistake["type"] != "extra_forbidden":
+        return None
+    *path, key = mistake["loc"]
+    near = nearest(str(key), _keys_at(cls, [str(part) for part in path]))
+    return near and (*path, near)
+
+
 def _sentence(cls: type[BaseModel], mistake: Any, where: str) -> str:
     """One sentence for one mistake: where it is, what is allowed, and what was probably meant."""
-    path = [str(part) for part in mistake["loc"]]
+    path = [str(part) for part in mistake["loc"] if part != "[key]"]
     place = ".".join([where, *path])
     kind, given = mistake["type"], mistake["input"]
     allowed = mistake.get("ctx", {}).get("expected")
@@ -50,9 +60,14 @@ def _sentence(cls: type[BaseModel], mistake: Any, where: str) -> str:
         return f"{place}: missing; this key has no default."
     if kind == "literal_error" and allowed:
         choices = [choice.strip("' ") for choice in allowed.replace(" or ", ", ").split(", ")]
-        return f"{place}: {given!r} is not allowed. {did_you_mean(str(given), choices)}"
+        word = brief(given).strip("'")
+        return f"{place}: {brief(given)} is not allowed. {did_you_mean(word, choices)}"
+    if kind == "invalid_key" or mistake["loc"][-1:] == ("[key]",):
+        return f"{'.'.join([where, *path[:-1]])}: {brief(given)} is no name; put it in quotes if it is meant as one."
+    if kind in ("dict_type", "model_type"):
+        return f"{place}: must be a mapping of keys to values, not {brief(given)}."
     message = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{place}: {given!r} {message}." if message.startswith("should") else f"{place}: {message}"
+    return f"{place}: {brief(given)} {message}." if message.startswith("should") else f"{place}: {message}"
 
 
 def _keys_at(cls: type[BaseModel], path: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.options import Options
 
 ROOT = Path(__file__).parents[1]
@@ -60,11 +61,11 @@ def find(folder: str, kind: str, where: str) -> type[Plugin]:
 def build(folder: str, key: str, block: Any, where: str) -> Any:
     """The plug-in that an entry of params.yaml asks for: `key: {kind: ..., option: ...}`, found at `where`."""
     if block is not None and not isinstance(block, dict):
-        raise UserError(f"{where}: must be a mapping of options, such as {{}}, not {block!r}.")
+        raise UserError(f"{where}: must be a mapping of options, such as {{}}, not {brief(block)}.")
     options = dict(block or {})
     kind = options.pop("kind", key)
     if not isinstance(kind, str):
-        raise UserError(f"{where}.kind: must be the name of a file in pipeline/{folder}/, not {kind!r}.")
+        raise UserError(f"{where}.kind: must be the name of a file in pipeline/{folder}/, not {brief(kind)}.")
     return find(folder, kind, where).read(options, where)
 
 
@@ -73,7 +74,7 @@ def build_unnamed(folder: str, block: Any, where: str) -> Any:
     block = {"kind": block} if isinstance(block, str) else block
     if not isinstance(block, dict) or "kind" not in block:
         raise UserError(
-            f"{where}: must be the name of a file in pipeline/{folder}/ or a mapping with `kind`, not {block!r}."
+            f"{where}: must be the name of a file in pipeline/{folder}/ or a mapping with `kind`, not {brief(block)}."
         )
     return build(folder, "", block, where)
 

@@ -5,7 +5,6 @@ files of class indices (255: void) named by their place among the test images; w
 `about.json` holds `spacing` and `unit`. Only judging depends on these files, so no edit of them trains anything again.
 """
 
-import csv
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from pipeline.plumbing.arrays import open_array
-from pipeline.plumbing.files import file_digest, read_json, write_csv
+from pipeline.plumbing.files import file_digest, read_csv, read_json, write_csv
 
+Image.MAX_IMAGE_PIXELS = None  # `prepare` has its own limit and stores no mask above it
 IMAGES, MASKS = "test_images.csv", "test_original_masks.zip"
 Size = Literal["prepared", "original"]
 
@@ -53,8 +53,7 @@ def write_original_masks(prepared: Path, masks: Mapping[int, bytes]) -> None:
 
 
 def read_test_images(prepared: Path) -> list[Original]:
-    with (prepared / IMAGES).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(prepared / IMAGES)
     return [Original(row["name"], row["group"], int(row["height"]), int(row["width"])) for row in rows]
 
 

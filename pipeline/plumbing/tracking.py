@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.tracking_file import new_file, trust_memory
+from pipeline.plumbing.messages import shown, told
+from pipeline.plumbing.tracking_file import ARTIFACTS, FILE, address_of, new_file, other_clone, trust_memory
 
 KEY = "fingerprint"  # tag that says which files a run shows
 PATIENCE = 20  # seconds that a server may take to answer, and that a training that has ended waits for its view
@@ -44,7 +46,7 @@ class Point(NamedTuple):
 
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI`, by default the SQLite file of this project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or address_of(FILE.resolve())
 
 
 def library() -> ModuleType:
@@ -73,8 +75,17 @@ class Store:
         self.client = self.mlflow.MlflowClient(new or tracking_uri())
 
     def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
-        """Id of the experiment of that name, made if there is none, with these tags."""
+        """Id of the experiment of that name, made if there is none, with these tags.
+
+        Raises UserError if its artifacts would be written into another clone.
+        """
         found = self.client.get_experiment_by_name(name) or self._new_experiment(name)
+        if place := other_clone(found.artifact_location):
+            raise UserError(
+                f"MLflow's experiment '{name}' has its artifacts in {place}: another clone's, or this one's before it "
+                "was moved. Nothing is written there. Rename the experiment, or set MLFLOW_TRACKING_URI to another "
+                "store, then run `make publish`."
+            )
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         for key, value in (tags or {}).items():
@@ -83,7 +94,7 @@ class Store:
         return found.experiment_id
 
     def _new_experiment(self, name: str) -> Any:
-        place = None if tracking_uri().startswith("http") else Path("mlartifacts").resolve().as_uri()
+        place = None if tracking_uri().startswith("http") else ARTIFACTS.resolve().as_uri()
         try:
             self.client.create_experiment(name, artifact_location=place)
         except self.mlflow.MlflowException as error:  # another process was faster
@@ -178,22 +189,30 @@ class Store:
 def failures_explained() -> Iterator[None]:
     """Turns the errors of a store that is missing, broken or not to be reached into a UserError."""
     uri = tracking_uri()  # now: a new store is opened under a temporary name, which MLflow keeps in the environment
+    _check_uri(uri)
     try:
         yield
     except Exception as reason:
-        of_the_store = type(reason).__module__.startswith(("mlflow", "sqlalchemy", "alembic", "requests"))
+        of_the_store = type(reason).__module__.startswith(("mlflow", "sqlalchemy", "sqlite3", "alembic", "requests"))
         if not of_the_store and not isinstance(reason, OSError | ImportError):
             raise
         raise UserError(
-            f"MLflow at {uri} cannot be used: {first_line(reason)}. All results are safe in files; set "
+            f"MLflow at {shown(uri)} cannot be used: {first_line(reason)}. All results are safe in files; set "
             "MLFLOW_TRACKING_URI to a store that works, then run `make publish`."
         ) from None
 
 
 def first_line(reason: Exception) -> str:
-    """What an error says, at a length that can be read; SQLAlchemy speaks of itself before it names the reason."""
+    """What an error says, fit to be printed; SQLAlchemy speaks of itself before it names the reason."""
     lines = [line for line in str(reason).splitlines() if not line.startswith("(raised as a result of")]
-    return next(iter(lines), type(reason).__name__).rstrip(".")
+    return told(next(iter(lines), type(reason).__name__), tracking_uri()).rstrip(".")
+
+
+def _check_uri(uri: str) -> None:
+    try:
+        urlsplit(uri if uri.startswith("http") else "").port  # noqa: B018
+    except ValueError:  # whose words may hold the password
+        raise UserError(f"MLFLOW_TRACKING_URI: {shown(uri)} is no address, such as http://HOST:5000.") from None
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,7 +1,5 @@
 """Transfers that end with a verified file or with nothing under its name: continued, retried, taken from mirrors."""
 
-import json
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,12 +7,13 @@ from urllib.request import url2pathname
 
 import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from pipeline.plumbing.archive import Archive
+from pipeline.plumbing.archive import LARGEST, Archive
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.files import file_digest, write_json
+from pipeline.plumbing.files import file_digest
+from pipeline.plumbing.messages import shown, told
+from pipeline.plumbing.part import Broken, Part, Refused, too_much
 
 ATTEMPTS = 5  # at each address
 WAIT = wait_exponential_jitter(initial=1, max=30)  # seconds between attempts
@@ -22,51 +21,12 @@ TIMEOUTS = (10, 60)  # seconds to connect, seconds without a byte
 CHUNK = 2**16  # bytes; what a broken connection may lose
 
 
-class _Refused(Exception):
-    """This address does not give the file."""
-
-
-class _Broken(_Refused):
-    """This attempt failed, and a further one may succeed."""
-
-
-class _Part:
-    """The received beginning of a file and, in a note beside it, the validator of the version it belongs to."""
-
-    def __init__(self, final: Path) -> None:
-        self.path = final.with_name(f"{final.name}.part")
-        self.note = final.with_name(f"{final.name}.part.json")
-
-    def received(self) -> tuple[int, str]:
-        """Bytes and their validator. A part without validator counts as 0: it could be of any version."""
-        try:
-            validator = json.loads(self.note.read_text(encoding="utf-8"))["validator"]
-            return (self.path.stat().st_size, validator) if validator else (0, "")
-        except (FileNotFoundError, ValueError):  # absent, or cut short by a crash
-            return 0, ""
-
-    def start_over(self, validator: str | None) -> None:
-        self.path.write_bytes(b"")  # before the note: old bytes must never stand beside a new validator
-        write_json(self.note, {"validator": validator})
-
-    def append(self, chunks: Iterable[bytes], name: str, total: int | None) -> None:
-        bar = partial(tqdm, desc=name, unit="B", unit_scale=True, unit_divisor=1024, disable=None)  # None: no terminal
-        with self.path.open("ab") as file, bar(total=total, initial=file.tell()) as progress:
-            for chunk in chunks:
-                progress.update(file.write(chunk))
-            if total not in (None, file.tell()):
-                raise _Broken(f"ended after {file.tell()} of {total} bytes")
-
-    def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
-
 def fetch(archive: Archive, directory: Path) -> Path:
     """The verified file `directory/filename`, transferred unless it is already there.
 
     A broken transfer stays as `filename.part` and is continued, also by a later call. A file that is already there is
-    never overwritten. Raises UserError if that file is another one, if no address gives the file, or if the disk fails.
+    never overwritten. Raises UserError if that file is another one, if no address gives the file, or if the disk fails
+    or has no room. More than the known size is never written, nor more than LARGEST where no size is known.
     """
     final = directory / archive.filename
     try:
@@ -94,15 +54,15 @@ def _mismatch(path: Path, archive: Archive) -> str | None:
 
 
 def _try_addresses(archive: Archive, final: Path) -> None:
-    passing = retry_if_exception_type(_Broken)
+    passing = retry_if_exception_type(Broken)
     retrying = Retrying(stop=stop_after_attempt(ATTEMPTS), wait=WAIT, retry=passing, reraise=True)
-    part = _Part(final)
-    reasons = []
-    for address in [archive.url, *archive.mirrors]:
+    part = Part(final)
+    addresses, reasons = [archive.url, *archive.mirrors], []
+    for address in addresses:
         try:
             retrying(_attempt, address, part, archive)
-        except _Refused as reason:
-            reasons.append(f"{address}: {reason}")
+        except Refused as reason:
+            reasons.append(f"{shown(address)}: {told(reason, *addresses)}")
         else:
             part.path.replace(final)
             return part.discard()
@@ -110,20 +70,20 @@ def _try_addresses(archive: Archive, final: Path) -> None:
     raise UserError(f"{final}: no address gives this file ({'; '.join(reasons)}). {advice}")
 
 
-def _attempt(address: str, part: _Part, archive: Archive) -> None:
+def _attempt(address: str, part: Part, archive: Archive) -> None:
     """One try at a whole and verified part file."""
     transfer = _copy if urlsplit(address).scheme == "file" else _receive
     continued = transfer(address, part, archive)
     if mismatch := _mismatch(part.path, archive):
         part.discard()
         # Continued bytes may be of another version or from a crash; only a file of one piece condemns its address.
-        raise (_Broken if continued else _Refused)(mismatch)
+        raise (Broken if continued else Refused)(mismatch)
 
 
-def _copy(address: str, part: _Part, archive: Archive) -> bool:
+def _copy(address: str, part: Part, archive: Archive) -> bool:
     path = Path(url2pathname(urlsplit(address).path))
     if not path.is_file():
-        raise _Refused("no such file")
+        raise Refused("no such file")
     total = _total(path.stat().st_size, archive)
     part.start_over(None)
     with path.open("rb") as source:
@@ -131,7 +91,7 @@ def _copy(address: str, part: _Part, archive: Archive) -> bool:
     return False
 
 
-def _receive(address: str, part: _Part, archive: Archive) -> bool:
+def _receive(address: str, part: Part, archive: Archive) -> bool:
     """Stream the body into the part file. True if that continued what an earlier attempt had left."""
     have, validator = part.received()
     headers = {"Accept-Encoding": "identity"}
@@ -145,12 +105,14 @@ def _receive(address: str, part: _Part, archive: Archive) -> bool:
                 part.append(answer.raw.stream(CHUNK, decode_content=False), archive.filename, total)
             return answer.status_code != 200
     except (requests.ConnectionError, requests.Timeout, HTTPError) as failure:
-        raise _Broken(_root_cause(failure)) from failure
+        raise Broken(_root_cause(failure)) from failure
     except requests.RequestException as failure:
-        raise _Refused(failure) from failure
+        raise Refused(failure) from failure
+    except ValueError as failure:  # its words may hold a password
+        raise Refused("leads to what is no address, or a header is no number") from failure
 
 
-def _prepare(part: _Part, answer: requests.Response, archive: Archive) -> int | None:
+def _prepare(part: Part, answer: requests.Response, archive: Archive) -> int | None:
     """Make the part file one that the body continues, or that is whole (416). The total size in bytes, if known."""
     status, validator = answer.status_code, _validator(answer)
     if status == 200:
@@ -158,21 +120,23 @@ def _prepare(part: _Part, answer: requests.Response, archive: Archive) -> int | 
         part.start_over(validator)
         return total
     if status not in (206, 416):
-        raise (_Broken if status == 429 or status >= 500 else _Refused)(f"HTTP {status} {answer.reason}")
+        raise (Broken if status == 429 or status >= 500 else Refused)(f"HTTP {status} {answer.reason}")
     have, remembered = part.received()
     content_range = answer.headers.get("Content-Range", "")  # bytes FIRST-LAST/TOTAL, with 416 bytes */TOTAL
     size = content_range.rpartition("/")[2]
     total = _total(int(size) if size.isdecimal() else None, archive)
-    fits = content_range.startswith(f"bytes {have}-") if status == 206 else total == have
+    fits = have and content_range.startswith(f"bytes {have}-") if status == 206 else total == have
     if not fits or validator not in (None, remembered):
         part.discard()
-        raise _Broken("the part received before does not fit this file")
+        raise Broken("the part received before does not fit this file")
     return total
 
 
 def _total(announced: int | None, archive: Archive) -> int | None:
     if announced and archive.size and announced != archive.size:
-        raise _Refused(f"offers {announced} bytes, expected {archive.size}")
+        raise Refused(f"offers {announced} bytes, expected {archive.size}")
+    if announced and not archive.size and announced > LARGEST:
+        raise Refused(f"offers {too_much()}")
     return announced or archive.size
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.plumbing.errors import UserError, did_you_mean
+from pipeline.plumbing.messages import brief
 
 KINDS = {  # modules of dask_jobqueue and the class in each
     "htcondor": "HTCondorCluster",
@@ -38,9 +39,9 @@ class ClusterFile:
         self.path, block = path, _load(path)
         self.kind, self.jobs = block.get("kind"), block.get("jobs")
         if self.kind not in KINDS:
-            raise UserError(f"{path}: kind: {self.kind!r} is not allowed. {did_you_mean(str(self.kind), KINDS)}")
+            raise UserError(f"{path}: kind: {brief(self.kind)} is not allowed. {did_you_mean(brief(self.kind), KINDS)}")
         if type(self.jobs) is not int or self.jobs < 1:
-            raise UserError(f"{path}: jobs: must be how many jobs to ask for, 1 or more, not {self.jobs!r}.")
+            raise UserError(f"{path}: jobs: must be how many jobs to ask for, 1 or more, not {brief(self.jobs)}.")
         self.keywords = {key: value for key, value in block.items() if key not in OURS}
         self.type = getattr(imported(f"dask_jobqueue.{self.kind}"), KINDS[self.kind])
         self._check_keywords()
@@ -109,5 +110,7 @@ def _load(path: Path) -> dict[str, Any]:
         reason = getattr(mistake, "problem", None) or getattr(mistake, "strerror", None) or str(mistake).splitlines()[0]
         raise UserError(f"{path}: cannot be read: {reason}.") from None
     if not isinstance(block, dict):
-        raise UserError(f"{path}: must be a mapping with `kind`, `jobs` and keywords of dask_jobqueue, not {block!r}.")
+        raise UserError(
+            f"{path}: must be a mapping with `kind`, `jobs` and keywords of dask_jobqueue, not {brief(block)}."
+        )
     return block

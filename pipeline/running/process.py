@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import IO
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.messages import without_secrets
 
 PATIENCE = 15.0  # seconds that processes have to end by themselves
 
@@ -75,5 +76,5 @@ def dvc_says(*arguments: str) -> str:
     """What a command of DVC prints. Raises UserError with DVC's reason if it fails."""
     found = subprocess.run(dvc_command(*arguments), env=environment(), capture_output=True, text=True)
     if found.returncode:
-        raise UserError(f"`dvc {' '.join(arguments)}` failed: {found.stderr.strip()}")
+        raise UserError(f"`dvc {' '.join(arguments)}` failed: {without_secrets(found.stderr.strip())}")
     return found.stdout

@@ -1,6 +1,7 @@
 """The DVC remote through which machines without a common file system exchange results."""
 
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.messages import shown
 from pipeline.running.process import dvc_says
 
 NO_RUN_CACHE = ("http://", "https://")
@@ -17,4 +18,5 @@ def check_remote() -> None:
         )
     url = settings.get(f"remote.{name}.url", "")
     if url.startswith(NO_RUN_CACHE):
-        raise UserError(f"--pull: the DVC remote '{name}' is {url}, and DVC keeps no run-cache on HTTP; take another.")
+        reason = f"'{name}' is {shown(url)}, and DVC keeps no run-cache on HTTP"
+        raise UserError(f"--pull: the DVC remote {reason}; take another.")

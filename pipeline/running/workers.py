@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import CACHE, write_text
 from pipeline.plumbing.machine import cores
+from pipeline.plumbing.messages import shown, told
 from pipeline.running.cluster import ClusterFile, imported
 from pipeline.running.process import PATIENCE, environment
 from pipeline.running.stage import Place, Result, run
@@ -81,7 +82,8 @@ def connected(scheduler: Any) -> Any:
     try:
         return imported("distributed").Client(scheduler, timeout="5s", set_as_default=False)
     except (OSError, ValueError) as reason:
-        raise UserError(f"--scheduler {scheduler}: no scheduler answers ({reason}).") from None
+        address = str(scheduler)
+        raise UserError(f"--scheduler {shown(address)}: no scheduler answers ({told(reason, address)}).") from None
 
 
 @contextmanager

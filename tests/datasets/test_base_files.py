@@ -22,19 +22,6 @@ def test_transparency_of_a_palette_is_dropped(tmp_path):
     assert read_image(tmp_path / "image.png")[0, 0].tolist() == [10, 20, 30]
 
 
-def test_exif_orientation_is_not_applied(tmp_path):
-    image = Image.new("RGB", (4, 3))
-    image.getexif()[274] = 6
-    image.save(tmp_path / "image.jpg", exif=image.getexif())
-    assert read_image(tmp_path / "image.jpg").shape == (3, 4, 3)
-
-
-def test_sixteen_bit_images_are_refused(tmp_path):
-    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "image.png")
-    with pytest.raises(ValueError, match="more than 8 bits"):
-        read_image(tmp_path / "image.png")
-
-
 @pytest.mark.parametrize("keep", [0, 5, 40, 200])
 def test_damaged_files_are_named(tmp_path, keep):
     path = tmp_path / "image.png"

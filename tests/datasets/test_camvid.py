@@ -35,6 +35,11 @@ def test_official_splits(root):
     assert np.load(root / "data/prepared/camvid/val_images.npy", mmap_mode="r").shape == (101, 90, 120, 3)
 
 
+def test_arrays_have_not_moved(root):
+    """A record, so that whoever changes how files are read sees what it changes."""
+    assert read_json(root / "data/prepared/camvid/meta.json")["digest"] == "5fa7d7ace1cedc1990900207e6617435"
+
+
 def test_frequencies_are_those_of_the_files(root):
     meta = read_json(root / "data/prepared/camvid/meta.json")
     assert meta["ignored_share"] == pytest.approx(0.040, abs=0.002)

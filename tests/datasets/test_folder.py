@@ -84,11 +84,6 @@ def test_few_images_suffice(own_data, tmp_path, images):
     assert all(names_of(own_data(images=images), tmp_path / "raw").values())
 
 
-def test_two_images_do_not(own_data, tmp_path):
-    with pytest.raises(UserError, match="cannot be split"):
-        names_of(own_data(images=2), tmp_path / "raw")
-
-
 def test_split_lists_with_and_without_suffix(own_data, tmp_path):
     block = with_lists(own_data(images=6), tmp_path, train=["03", "00.jpg", "", "01.png"], val=["04"], test=["05"])
     assert names_of(block, tmp_path / "raw") == {"train": ["03", "00", "01"], "val": ["04"], "test": ["05"]}
@@ -121,6 +116,7 @@ def test_all_that_does_not_fit_is_named_in_one_error(own_data, tmp_path):
         "01: image without mask",
         "02: mask without image",
         "03: several files of this name: images/03.jpeg, images/03.jpg",
+        "Not used: images: hidden (1: ._04.jpg), other suffixes (1: notes.txt).",
     ]
 
 

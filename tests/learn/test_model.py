@@ -1,14 +1,16 @@
 """The U-Net: built from any encoder, equal for equal seeds, and loadable without this project."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import constants
 from torch import nn
 
-from pipeline.learn.model import Segmenter, build, load, save
+from pipeline.learn.model import Segmenter, build, load, save, smp
 from pipeline.learn.settings import UNet
 
 MEAN, STD = [0.1, 0.5, 0.7], [0.2, 0.25, 0.3]
@@ -105,6 +107,23 @@ def test_a_loaded_model_gives_equal_logits_and_is_ready_for_prediction(saved, ca
         assert not loaded.training
         assert torch.equal(loaded(inputs()), model(inputs()))
     assert capsys.readouterr().out == ""
+
+
+def test_a_saved_model_never_asks_for_pretrained_weights(no_hub, pretrained, tmp_path, monkeypatch):
+    """It has its own: on a machine without them and without a network it is loaded as it was, by this project and by
+    the library. So is one that was saved before, whose config names those it began with."""
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_CACHE", str(pretrained / "hub"))
+        options = UNet(encoder="tu-tf_efficientnet_lite0", weights="imagenet", depth=3, decoder_width=4)
+        model = build(options, 4, 0.0, MEAN, STD).eval()
+    save(model, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (config["encoder_name"], config["encoder_weights"]) == (options.encoder, None)
+    assert torch.equal(load(tmp_path / "model", MEAN, STD)(inputs()), model(inputs()))
+    alone = Segmenter(smp.from_pretrained(tmp_path / "model"), MEAN, STD).eval()
+    torch.testing.assert_close(alone(inputs()), model(inputs()))
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"encoder_weights": "imagenet"}))
+    assert torch.equal(load(tmp_path / "model", MEAN, STD)(inputs()), model(inputs()))
 
 
 WITHOUT_THIS_PROJECT = """

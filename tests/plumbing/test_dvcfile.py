@@ -1,11 +1,13 @@
 """The check of dvc.yaml: one mutation of the project's own file, one sentence."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.plumbing.dvcfile import check_dvcfile
+from pipeline.plumbing import cells
+from pipeline.plumbing.dvcfile import check_dvcfile, check_place
 from pipeline.plumbing.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,12 @@ def refused(check):
 def test_the_file_of_the_project_passes(check):
     """In a fresh clone too, where nothing has been written yet."""
     check(TEXT)
+
+
+def test_it_says_which_keys_of_params_yaml_are_taken():
+    """By matrices: what DVC must find there, since it knows no defaults."""
+    taken = {"report.control.loss", "report.control.strategy", "report.noise_floor"}
+    assert check_dvcfile(ROOT / "dvc.yaml") == taken | {f"axes.{axis}" for axis in cells.AXES}
 
 
 def test_every_stage_has_its_file_and_they_stand_in_order():
@@ -170,3 +178,87 @@ def test_a_dependency_may_be_inside_an_output_or_around_it(check):
         "  a: {cmd: python -m pipeline.check, outs: [data/plan, models/one: {cache: false}]}\n"
         "  b: {cmd: python -m pipeline.report, deps: [data/plan/x.json, models]}\n"
     )
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the two files of a project, as it comes out of an archive: without a git repository."""
+    root = tmp_path / "project"
+    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n['remote \"storage\"']\n    url = /x\n")
+    for name in FILES:
+        (root / name).touch()
+    monkeypatch.chdir(root)
+    return root
+
+
+FILES = ("params.yaml", "dvc.yaml")
+
+
+def place() -> None:
+    check_place(*map(Path, FILES))
+
+
+@pytest.mark.parametrize("marker", ["project/.git", ".git"])
+@pytest.mark.parametrize("is_folder", [True, False], ids=["a folder", "a file, as of a worktree"])
+def test_a_git_repository_may_be_around_the_project(project, marker, is_folder):
+    """Or the project a folder in one, which DVC accepts as well."""
+    path = project.parent / marker
+    path.mkdir() if is_folder else path.touch()
+    place()
+
+
+@pytest.mark.parametrize("file", ["config", "config.local"])
+@pytest.mark.parametrize("value", ["true", "True", "yes"])
+def test_dvc_may_be_told_that_there_is_no_git(project, file, value):
+    """As `dvc init --no-scm` and `dvc config [--local] core.no_scm true` do."""
+    (project / ".dvc" / file).write_text(f"[core]\n    analytics = false\n    no_scm = {value}\n")
+    place()
+
+
+def test_a_project_from_an_archive_is_told_what_to_do(project):
+    """Before DVC says that this is no git repository; and what it is told works."""
+    with pytest.raises(UserError) as error:
+        place()
+    assert str(error.value) == (
+        f"{project}: not a git repository, as DVC expects. Run `git init`, or, to do without git, `dvc config core.no_scm "
+        "true`."
+    )
+    from dvc.cli import main
+
+    assert main(["config", "--quiet", "core.no_scm", "true"]) == 0
+    place()
+
+
+def test_a_project_without_the_folder_of_dvc_is_told_so(project):
+    """Hidden folders are easily left behind."""
+    shutil.rmtree(project / ".dvc")
+    with pytest.raises(UserError, match=r"project: no folder `\.dvc` here, without .* `dvc init --no-scm`\.$"):
+        place()
+
+
+def test_a_config_that_cannot_be_read_is_left_to_dvc(project):
+    """Which names the line."""
+    (project / ".dvc" / "config").write_text("core]\n")
+    place()
+
+
+@pytest.mark.parametrize("missing", [[], ["params.yaml"], ["dvc.yaml"]])
+def test_in_a_folder_of_the_project_its_root_is_named(project, monkeypatch, missing):
+    """Also in one with a dvc.yaml of its own, as docs/ has."""
+    inner = project / "docs" / "deep"
+    inner.mkdir(parents=True)
+    for name in set(FILES) - set(missing) if missing else ():
+        (inner / name).touch()
+    monkeypatch.chdir(inner)
+    with pytest.raises(UserError) as error:
+        place()
+    assert str(error.value) == f"{inner}: not the root of the project; run this in {project}."
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_missing_in_the_root_is_left_to_who_reads_it(project, name):
+    """They know what it is for."""
+    (project / ".git").mkdir()
+    (project / name).unlink()
+    place()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.plumbing.errors import UserError, did_you_mean, disk_fault, listed, run_stage
+from pipeline.plumbing.errors import Mistakes, UserError, did_you_mean, disk_fault, listed, run_stage
 
 
 def raising(error: BaseException):
@@ -47,6 +47,23 @@ def test_long_lists_end_with_the_number_left_out():
     assert listed([1, 2, 3], most=2, separator="\n") == "1\n2\nand 1 more"
 
 
+def test_mistakes_are_gathered_each_once_and_told_together():
+    """What is right is returned; nothing is raised where nothing was wrong."""
+    mistakes = Mistakes()
+    mistakes.raise_noted()
+    assert mistakes.attempt(int, "3") == 3
+    for sentence in ("first", "second\nthird", "first"):
+        assert mistakes.attempt(raising(UserError(sentence))) is None
+    mistakes.note("fourth")
+    with pytest.raises(UserError, match=r"\Afirst\nsecond\nthird\nfourth\Z"):
+        mistakes.raise_noted()
+
+
+def test_a_defect_is_not_gathered():
+    with pytest.raises(ZeroDivisionError):
+        Mistakes().attempt(raising(ZeroDivisionError()))
+
+
 def test_a_mistake_of_the_user_is_one_line_and_exit_code_1(capsys):
     """No traceback: it would bury the sentence."""
     with pytest.raises(SystemExit) as ended:
@@ -64,6 +81,14 @@ def test_a_full_disk_is_one_line_with_the_path_and_what_to_do(capsys):
         "error: models/cell: the disk is full. Make room, as `make clean` does, then run the same again: what was "
         "finished is kept.\n"
     )
+
+
+def test_names_of_files_cannot_rule_the_terminal(capsys):
+    """A file called by a stranger may stand in any message, which may have several lines."""
+    with pytest.raises(SystemExit):
+        run_stage(raising(UserError("raw: 2 samples cannot be used:\n\x1b[2Ja\x07.png\n\u202egpj.b ü")))
+    expected = "error: raw: 2 samples cannot be used:\n\\x1b[2Ja\\x07.png\n\\u202egpj.b ü\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_full_disk_is_known_by_what_an_error_came_from():

@@ -22,6 +22,8 @@ class Outer(Options):
     momentum: float = 0.9
     inner: Inner = Inner()
     several: list[Inner] = []
+    shares: list[float] | None = None
+    by_name: dict[str, float] = {}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -35,7 +37,7 @@ def refusal(block) -> str:
     return str(error.value)
 
 
-KNOWN = "choice, flag, inner, momentum, needed, several, size"
+KNOWN = "by_name, choice, flag, inner, momentum, needed, several, shares, size"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,17 @@ KNOWN = "choice, flag, inner, momentum, needed, several, size"
         ({"needed": 0.0}, "p.yaml: outer.needed: 0.0 should be greater than 0."),
         ({"needed": 2.0}, "p.yaml: outer.needed: 2.0 should be less than or equal to 1."),
         ({"needed": "1"}, "p.yaml: outer.needed: '1' should be a valid number."),
-        ({"needed": float("inf")}, "p.yaml: outer.needed: inf should be less than or equal to 1."),
+        ({"needed": float("inf")}, "p.yaml: outer.needed: inf should be a finite number."),
+        ({"momentum": float("inf")}, "p.yaml: outer.momentum: inf should be a finite number."),
+        ({"momentum": float("-inf")}, "p.yaml: outer.momentum: -inf should be a finite number."),
+        ({"momentum": float("nan")}, "p.yaml: outer.momentum: nan should be a finite number."),
+        ({"shares": [0.5, float("nan")]}, "p.yaml: outer.shares.1: nan should be a finite number."),
+        ({"by_name": {"a": float("inf")}}, "p.yaml: outer.by_name.a: inf should be a finite number."),
+        ({"by_name": {1: 0.5}}, "p.yaml: outer.by_name: 1 is no name; put it in quotes if it is meant as one."),
+        ({"by_name": [0.5]}, "p.yaml: outer.by_name: must be a mapping of keys to values, not [0.5]."),
+        ({"inner": "red"}, "p.yaml: outer.inner: must be a mapping of keys to values, not 'red'."),
+        ({1: 2}, "p.yaml: outer: 1 is no name; put it in quotes if it is meant as one."),
+        ({None: 2}, "p.yaml: outer: None is no name; put it in quotes if it is meant as one."),
         ({"size": 1.5}, "p.yaml: outer.size: 1.5 should be a valid integer."),
         ({"size": True}, "p.yaml: outer.size: True should be a valid integer."),
         ({"flag": 1}, "p.yaml: outer.flag: 1 should be a valid boolean."),
@@ -97,6 +109,21 @@ def test_what_is_not_a_number_is_in_no_range():
 def test_each_of_several_mistakes_has_its_line():
     """One round of corrections, not three."""
     assert len(refusal({"needed": 2.0, "size": "a", "nonsense": 1}).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("block", "keys"),
+    [
+        ({"needd": 1}, ["needd: unknown"]),
+        ({"needd": 1, "sise": 4}, ["needd: unknown", "sise: unknown"]),
+        ({"nonsense": 1}, ["needed: missing", "nonsense: unknown"]),
+        ({"sise": 4}, ["needed: missing", "sise: unknown"]),
+    ],
+)
+def test_a_missing_key_is_named_unless_it_stands_there_misspelt(block, keys):
+    """A misspelt key is unknown and the right one missing: one mistake. Any other missing key is one more."""
+    lines = refusal(block).splitlines()
+    assert [" ".join(line.removeprefix("p.yaml: outer.").split()[:2]).rstrip(";") for line in lines] == keys
 
 
 def test_a_whole_number_is_a_number():

@@ -17,6 +17,7 @@ axes:
 fit: {iterations: 3}
 report: {control: {loss: dice, strategy: none}, noise_floor: []}
 """
+EMPTY = "params.yaml: empty; presets/ holds files to start from, as in `cp presets/digits.yaml params.yaml`."
 BAD_SEEDS = ["[0, 0]", "[-1]", "0", "[true]", "[]", "[1.0]", "['0']", "[2147483648]", "{0: {}}", "null"]
 
 
@@ -67,7 +68,6 @@ def test_blocks_that_are_left_out_have_their_defaults(read):
     ("old", "new", "sentence"),
     [
         ("fit:", "fitt:", "params.yaml: unknown key 'fitt'. Did you mean 'fit'? Known: axes, eval, fit, report, tune."),
-        ("fit:", "1:", "params.yaml: unknown key '1'. Known: axes, eval, fit, report, tune."),
         (
             "seed:",
             "sed:",
@@ -97,7 +97,14 @@ def test_blocks_that_are_left_out_have_their_defaults(read):
             "params.yaml: axes.loss: must be a mapping with at least one entry, such as `{name: {}}`, not None.",
         ),
         (GOOD, "- axes\n", "params.yaml: must be a mapping, not ['axes']."),
-        (GOOD, "", "params.yaml: must be a mapping, not None."),
+        (GOOD, "", EMPTY),
+        (GOOD, "# nothing\n", EMPTY),
+        (GOOD, "~\n", EMPTY),
+        (
+            "fit: {iterations: 3}",
+            "fit: {iterations: 3}\ntune: false",
+            "params.yaml: tune: must be a mapping, not False.",
+        ),
     ],
 )
 def test_a_wrong_outer_form_is_one_sentence(refused, old, new, sentence):
@@ -106,13 +113,21 @@ def test_a_wrong_outer_form_is_one_sentence(refused, old, new, sentence):
 
 
 @pytest.mark.parametrize("axis", ["dataset: {digits", "model: {unet", "loss: {dice", "strategy: {none"])
-@pytest.mark.parametrize("name", ["di-ce", "di.ce", "Dice", "'di ce'", "d/ce", "ДАЙС", "''", "1", "null"])
+@pytest.mark.parametrize("name", ["di-ce", "di.ce", "Dice", "'di ce'", "d/ce", "ДАЙС", "''"])
 def test_a_name_that_would_break_cells_is_refused(refused, axis, name):
     """DVC joins names by dashes and looks keys up by dots."""
     key = axis.partition(":")[0]
     sentence = refused(GOOD.replace(axis, f"{key}: {{{name}"))
     assert sentence.startswith(f"params.yaml: axes.{key}: the name ")
     assert sentence.endswith(" may hold lower-case letters, digits and _ only.")
+
+
+@pytest.mark.parametrize("name", ["1", "1.5", "true", "null", "2001-01-01", "[1, 2]"])
+def test_what_yaml_takes_for_something_else_is_no_name(refused, name):
+    """`1` is a number: it would do in quotes."""
+    sentence = refused(GOOD.replace("{dice:", f"{{{name}:"))
+    assert sentence.startswith("params.yaml: axes.loss: ")
+    assert sentence.endswith(" is no name; put it in quotes if it is meant as one.")
 
 
 def test_names_of_letters_digits_and_underscores_are_taken(read):
@@ -156,9 +171,27 @@ def test_any_other_list_of_seeds_is_taken(read, seeds):
             GOOD.replace("{dice: {}}", "{dice: {}, dice: {}}"),
             'params.yaml:4: not valid YAML: found duplicate key "dice"',
         ),
-        (GOOD.encode() + b"\xff", "params.yaml: not valid YAML: 'utf-8' codec can't decode byte 0xff"),
+        (GOOD.encode() + b"\xff", "params.yaml:9: not UTF-8; save the file in that encoding."),
+        (GOOD.encode("utf-16"), "params.yaml:1: not UTF-8; save the file in that encoding."),
+        (
+            GOOD + "x: " + "[" * 2000 + "]" * 2000,
+            "params.yaml: not valid YAML: blocks within blocks, too deep to be read.",
+        ),
+        (GOOD.replace("3}", "3\0}"), "params.yaml: not valid YAML: unacceptable character #x0000"),
     ],
-    ids=["bracket", "tab", "alias", "documents", "object", "duplicate block", "duplicate entry", "encoding"],
+    ids=[
+        "bracket",
+        "tab",
+        "alias",
+        "documents",
+        "object",
+        "duplicate block",
+        "duplicate entry",
+        "encoding",
+        "UTF-16",
+        "deep",
+        "NUL",
+    ],
 )
 def test_a_mistake_in_yaml_names_its_line(refused, text, sentence):
     """Two equal keys are one: the first entry would be lost without a word."""
@@ -171,6 +204,75 @@ def test_a_missing_file_says_where_to_take_one_from(tmp_path):
         UserError, match=r"params\.yaml: missing; presets/ holds files to start from, as in `cp presets/"
     ):
         read_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path)], ids=["folder", "loop"])
+def test_a_file_that_cannot_be_read_says_why(tmp_path, make):
+    """In the words of the system."""
+    make(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match=r"params\.yaml: cannot be read: (Is a directory|Too many levels of .*)\.$"):
+        read_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + GOOD, GOOD.replace("\n", "\r\n"), GOOD.replace("\n", "\r")])
+def test_what_an_editor_of_another_system_writes_is_taken(read, text):
+    """A byte order mark, and its ends of lines."""
+    assert read(text) == read(GOOD)
+
+
+def test_blocks_may_share_what_stands_in_one_of_them(read):
+    """Anchors and merge keys, which DVC reads too."""
+    entries = "{focal: &f {gamma: 3.0}, sharp: {<<: *f, kind: focal}}"
+    assert read(GOOD.replace("{dice: {}}", entries)).axes["loss"]["sharp"] == {"gamma": 3.0, "kind": "focal"}
+
+
+def test_all_mistakes_of_the_outer_form_are_told_at_once(read):
+    """One round of corrections: blocks and axes that are missing, keys that are unknown, entries that are none."""
+    text = "axes: {dataset: [digits], los: {}, strategy: {A: {}, b-c: {}}, seed: 3}\nevel: {}\nreport: {rop: 1}\n"
+    with pytest.raises(UserError) as error:
+        read(text)
+    assert [line.partition(". ")[0].partition(", such")[0] for line in str(error.value).splitlines()] == [
+        "params.yaml: unknown key 'evel'",
+        "params.yaml: 'fit' is missing.",
+        "params.yaml: axes: unknown key 'los'",
+        "params.yaml: axes: 'model' is missing.",
+        "params.yaml: axes.dataset: must be a mapping with at least one entry",
+        "params.yaml: axes.strategy: the name 'A' may hold lower-case letters, digits and _ only.",
+        "params.yaml: axes.strategy: the name 'b-c' may hold lower-case letters, digits and _ only.",
+        "params.yaml: axes.seed: must be a list of different whole numbers from 0 to 2^31 - 1, as [0, 1, 2], not 3.",
+        "params.yaml: report.rop: unknown key",
+    ]
+
+
+LOSSES = "{dice: {}, weighted: {kind: cross_entropy}, cross_entropy: {kind: focal}}"
+
+
+@pytest.mark.parametrize(
+    ("losses", "strategies", "report", "control", "left_out"),
+    [
+        (
+            "{dice: {}, cross_entropy: }",
+            "{a: {kind: chain}, none: }",
+            None,
+            ("cross_entropy", "none"),
+            ["loss", "strategy"],
+        ),
+        (LOSSES, "{oversample: {}, plain: {kind: none}}", "{rope: 0.1}", ("weighted", "plain"), ["loss", "strategy"]),
+        ("{dice: {}, focal: {}}", "{oversample: {}}", "{control: }", ("dice", "oversample"), ["loss", "strategy"]),
+        ("{dice: {}, focal: {}}", "{none: {}}", "{control: {loss: focal}}", ("focal", "none"), ["strategy"]),
+        ("{dice: {}, focal: {}}", "{none: {}}", "{control: {strategy: x}}", ("dice", "x"), ["loss"]),
+        ("{dice: {}}", "{none: {}}", "{control: {loss: a, strategy: b}}", ("a", "b"), []),
+    ],
+)
+def test_the_control_is_cross_entropy_without_a_strategy_or_what_stands_first(
+    read, losses, strategies, report, control, left_out
+):
+    """By kind, whatever the names; and it is known what the file itself does not say."""
+    text = GOOD.replace("{dice: {}}", losses).replace("{none: {}}", strategies).partition("report:")[0]
+    params = read(text + (f"report: {report}\n" if report else ""))
+    assert tuple(params.report.control.model_dump().values()) == control
+    assert params.report.noise_floor == []
+    assert params.left_out == [*(f"report.control.{key}" for key in left_out), "report.noise_floor"]
 
 
 @pytest.mark.parametrize(
@@ -226,12 +328,14 @@ def test_a_mistake_in_a_typed_block_is_one_sentence(refused, block, sentence):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        (", noise_floor: []", "", "report.noise_floor: missing; this key has no default."),
         (", noise_floor: []", ", noise_flor: []", "report.noise_flor: unknown key. Did you mean 'noise_floor'?"),
         ("[]}", "[], confidence: 95}", "report.confidence: 95 should be less than 1."),
         ("[]}", "[-1]}", "report.noise_floor.0: -1 should be greater than or equal to 0."),
         ("[]}", "[], interval: bcs}", "report.interval: 'bcs' is not allowed. Did you mean 'bca'?"),
         ("{control:", "{contrl:", "report.contrl: unknown key. Did you mean 'control'? Known: confidence, control, "),
+        ("{loss: dice, strategy: none}", "dice", "report.control: must be a mapping of keys to values, not 'dice'."),
+        ("{loss: dice, strategy: none}", "[]", "report.control: must be a mapping of keys to values, not []."),
+        ("[]}", "}", "report.noise_floor: None should be a valid list."),
         ("{loss: dice,", "{los: dice,", "report.control.los: unknown key. Did you mean 'loss'? Known: loss, strategy."),
         ("{loss: dice,", "{loss: 1,", "report.control.loss: 1 should be a valid string."),
     ],
@@ -240,3 +344,34 @@ def test_a_mistake_in_the_block_report_is_one_sentence(refused, old, new, senten
     """Also in a block within a block: the nearest key of the inner one is proposed."""
     line = "report: {control: {loss: dice, strategy: none}, noise_floor: []}"
     assert refused(GOOD.replace(line, line.replace(old, new))).startswith(f"params.yaml: {sentence}")
+
+
+BOMB = "[lol]"
+for depth in range(12):
+    BOMB = f"[&b{depth} {BOMB}{f', *b{depth}' * 8}]"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "place"),
+    [
+        ("[0]", BOMB, "axes.seed: must be a list"),
+        ("[0]", f"[0, {BOMB}]", "axes.seed: must be a list"),
+        ("{digits: {}}", BOMB, "axes.dataset: must be a mapping"),
+        ("{iterations: 3}", BOMB, "fit: must be a mapping"),
+        ("{loss: dice, strategy: none}", BOMB, "report.control: "),
+        ("noise_floor: []", f"noise_floor: {BOMB}", "report.noise_floor.0: "),
+        ("noise_floor: []", f"noise_floor: [], interval: {BOMB}", "report.interval: "),
+        ("noise_floor: []", f"noise_floor: [], confidence: {BOMB}", "report.confidence: "),
+        ("fit:", f"? [{'lol, ' * 1000}]\n: 1\nfit:", "unknown key"),
+        ("fit:", f"? {BOMB}\n: 1\nfit:", "not valid YAML"),
+        ("[0]", "[" * 500 + "]" * 500, "not valid YAML"),
+    ],
+    ids=["seeds", "a seed", "entries", "fit", "control", "items", "choice", "number", "key", "deep key", "depth"],
+)
+def test_what_aliases_have_blown_up_is_not_written_out(read, part, value, place):
+    """A few hundred bytes would be terabytes."""
+    with pytest.raises(UserError) as error:
+        read(GOOD.replace(part, value, 1))
+    for sentence in str(error.value).splitlines():
+        assert place.rstrip("0: ").rstrip(".") in sentence
+        assert len(sentence) < 600

@@ -1,11 +1,16 @@
 """Plug-ins: found by file name, built from params.yaml, and restored from the plan."""
 
 import json
+import math
+from typing import get_args
 
 import pytest
 
+from pipeline.learn.settings import Fit, Tune, UNet
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.options import Options
+from pipeline.plumbing.params import Eval, Report
 
 CHAIN = {"kind": "chain", "of": ["class_weights", {"kind": "oversample", "power": 0.5}]}
 NEEDED = {  # plug-ins made of others, whose options may be kinds or mappings
@@ -13,6 +18,7 @@ NEEDED = {  # plug-ins made of others, whose options may be kinds or mappings
     ("strategies", "chain"): {"of": CHAIN["of"]},
     ("strategies", "two_phase"): {"first": "none", "then": CHAIN},
 }
+DATASETS = [("datasets", kind) for kind in plugins.kinds("datasets")]
 EVERY = [(folder, kind) for folder in ("losses", "strategies") for kind in plugins.kinds(folder)]
 WHERE = "params.yaml: axes.loss.x"
 
@@ -33,6 +39,11 @@ def test_every_file_but_base_is_a_plug_in():
             "base_overlap",
             "base_digits",
             "base_files",
+            "base_headers",
+            "base_listing",
+            "base_names",
+            "base_pairs",
+            "base_presence",
             "base_splits",
             "base_statistics",
         }
@@ -140,6 +151,30 @@ def test_a_mistake_inside_an_entry_without_a_key_is_found_there(block, sentence)
 def test_a_plug_in_knows_the_name_of_its_file(folder, kind):
     """Whatever the key of its entry."""
     assert plugins.build(folder, "row", {"kind": kind, **NEEDED.get((folder, kind), {})}, WHERE).kind == kind
+
+
+def numbers(options: type[Options]) -> list[str]:
+    """The options that are a number, or may be one."""
+    fields = options.model_fields.items()
+    return [name for name, field in fields if float in (field.annotation, *get_args(field.annotation))]
+
+
+BLOCKS = [Fit, Tune, Eval, Report, UNet, *(plugins.find(folder, kind, "") for folder, kind in [*EVERY, *DATASETS])]
+NUMBERS = [(options, name) for options in BLOCKS for name in numbers(options)]
+
+
+def test_there_are_options_that_are_numbers():
+    """In most blocks; otherwise the next test would pass by saying nothing."""
+    assert len(NUMBERS) > 40
+    assert {Fit, Tune, Eval, Report} <= {options for options, _ in NUMBERS}
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(("options", "name"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+def test_no_option_is_without_end_or_no_number(options, name, value):
+    """`lr: .inf` is valid YAML."""
+    with pytest.raises(UserError, match=rf"{WHERE}\.{name}: {value} should be a finite number\."):
+        options.read({name: value}, WHERE)
 
 
 @pytest.mark.parametrize(("body", "count"), [("", 0), ("class A(Loss): ...\nclass B(Loss): ...\n", 2)])

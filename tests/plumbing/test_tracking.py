@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from pipeline.plumbing.tracking import Point, Store
+from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.tracking import Point, Store, failures_explained
 from tests.miniature import ROOT
 
 pytestmark = [
@@ -34,6 +38,28 @@ for number in range(8):
             points = [Point(f"val/iou/{index}", step / 100, step, step) for index in range(10)]
             store.log(run, points, {"seed": number}, {"state": "live"})
         store.finish(run, time.time())
+        os._exit(0)
+print([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in writers])
+"""
+
+# Each in a folder of its own, as in a clone that lies there.
+FOLDERS = ["a?b", "a%20b", "ä;& '#b"]
+CLONES = f"""
+import os, time
+from pathlib import Path
+from pipeline.plumbing.tracking import Store, library
+library()
+writers = []
+for name in {FOLDERS}:
+    writers.append(os.fork())
+    if not writers[-1]:
+        os.mkdir(name)
+        os.chdir(name)
+        store = Store()
+        run = store.start(store.experiment("digits"), "cell", time.time(), {{}})
+        Path("cell.json").write_text("of " + name)
+        store.add_files(run, Path("cell.json"))
+        assert [each.path for each in store.client.list_artifacts(run.info.run_id)] == ["cell.json"]
         os._exit(0)
 print([os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in writers])
 """
@@ -62,6 +88,18 @@ def test_eight_write_at_once_to_a_store_that_is_not_there_yet(tmp_path):
     for run in runs:
         assert [point.step for point in client.get_metric_history(run.info.run_id, "val/iou/9")] == [*range(1, 13)]
     assert [file.name for file in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
+
+
+def test_a_store_lies_in_a_clone_of_any_name_with_its_artifacts(tmp_path):
+    """And nothing is made beside it."""
+    with python(tmp_path, CLONES) as process:
+        said, complained = process.communicate(timeout=300)
+    assert (said, complained) == (f"{[0] * len(FOLDERS)}\n", "")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(FOLDERS)
+    for name in FOLDERS:
+        assert (tmp_path / name / "mlflow.db").is_file()
+        (artifact,) = (tmp_path / name / "mlartifacts").rglob("cell.json")
+        assert artifact.read_text() == f"of {name}"
 
 
 def test_a_database_whose_making_was_killed_is_made_by_the_next(tmp_path):
@@ -124,3 +162,72 @@ def test_a_deleted_experiment_comes_back(store):
     store.client.delete_experiment(place)
     assert store.experiment("gone", {"about": "it"}) == place
     assert store.client.get_experiment(place).tags["about"] == "it"
+
+
+LOGIN, QUERY = "SECRETUSER:SECRETWORD@", "?token=SECRETTOKEN#SECRETMARK"
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Sends everyone to an address with secrets where nobody answers."""
+
+    def do_GET(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"http://{LOGIN}127.0.0.1:9/y{QUERY}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def moved() -> Iterator[str]:
+    """Host and port of a server that redirects."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"http://{LOGIN}127.0.0.1:9/x{QUERY}",
+        f"http://{LOGIN}MOVED",
+        f"foo://{LOGIN}host/x",
+        f"{LOGIN}host:5000",
+        f"postgresql://{LOGIN}127.0.0.1:9/db{QUERY}",
+        f"sqlite:////dev/null/mlflow.db{QUERY}",
+        f"http://{LOGIN}host:99999",
+        f"http://{LOGIN}[host",
+        f"http://{LOGIN.replace('WORD', '/WORD')}host",
+        f"http://{LOGIN}ho\u2100st",
+    ],
+    ids=["dead", "redirect", "scheme", "no scheme", "database", "file", "port", "brackets", "slash", "sign"],
+)
+def test_no_secret_of_the_address_is_told_with_a_failure(tmp_path, monkeypatch, moved, uri):
+    """Nor by MLflow, requests and SQLAlchemy, which repeat it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("MOVED", moved))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError) as error, failures_explained():
+        Store().experiment("digits")
+    assert "SECRET" not in str(error.value)
+    assert "MLFLOW_TRACKING_URI" in str(error.value)
+
+
+def test_nothing_is_written_where_another_clone_keeps_its_artifacts(store, tmp_path):
+    """In a store that is not this clone's own, which is therefore left as it is."""
+    place = tmp_path / "mlartifacts"
+    experiment = store.client.create_experiment("shared", artifact_location=place.as_uri())
+    with pytest.raises(UserError, match=f"'shared' has its artifacts in {place}: .* Rename the experiment"):
+        store.experiment("shared", {"about": "it"})
+    assert store.client.get_experiment(experiment).tags.get("about") is None
+    assert not place.exists()
+    store.client.rename_experiment(experiment, "theirs")
+    assert store.experiment("shared") != experiment
+
+
+def test_a_place_that_was_chosen_for_artifacts_is_kept(store, tmp_path):
+    chosen = store.client.create_experiment("chosen", artifact_location=(tmp_path / "pictures").as_uri())
+    assert store.experiment("chosen") == chosen

@@ -1,5 +1,6 @@
 """Transfers from a real HTTP server that misbehaves as told, one `Act` per answer."""
 
+import base64
 import gzip
 import hashlib
 import io
@@ -10,6 +11,7 @@ import sys
 import tarfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
@@ -19,7 +21,7 @@ from types import SimpleNamespace
 import pytest
 from tenacity import wait_fixed, wait_none
 
-from pipeline.plumbing import transfer
+from pipeline.plumbing import part, transfer
 from pipeline.plumbing.archive import Archive
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.transfer import fetch
@@ -53,12 +55,16 @@ class Act:
     """Another status is answered at once."""
     cut: int | None = None
     """The connection ends after so many bytes of the body."""
+    surplus: int = 0
+    """Bytes after the end of the file, none of which is announced."""
     pause: float = 0
     """Seconds of silence before the connection ends, or before the answer if it is not cut."""
     content: bytes | None = None
     """From this answer on the file is another one."""
     ranges: bool = True
     if_range: bool = True
+    reason: str | None = None
+    """Words beside the status."""
     headers: dict[str, str | None] = field(default_factory=dict)
     """Replace those of a good server; None leaves one out."""
 
@@ -91,13 +97,14 @@ class Handler(BaseHTTPRequestHandler):
         return int(asked.removeprefix("bytes=").removesuffix("-"))
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
+        self.send_response(status, self.act.reason)
         for name, value in ({"Content-Length": str(len(body))} | headers | self.act.headers).items():
             if value is not None:
                 self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[: self.act.cut])
-        self.wfile.flush()
+        with suppress(ConnectionError):  # of one who has read enough
+            self.wfile.write(body[: self.act.cut] + bytes(self.act.surplus))
+            self.wfile.flush()
         time.sleep(self.act.pause if self.act.cut else 0)
 
     def log_message(self, *_) -> None:
@@ -364,6 +371,146 @@ def test_a_body_that_always_ends_early_is_refused(tmp_path, serve, headers):
     assert len(served.requests) == transfer.ATTEMPTS
 
 
+@pytest.mark.parametrize("checksum", [SHA256, None])
+def test_no_more_than_the_known_size_is_written(tmp_path, serve, checksum):
+    """Of a body without end, which no Content-Length announces."""
+    served = serve(then=Act(surplus=2_000_000, headers={"Content-Length": None}))
+    sentence = refusal(Archive(url=served.url, checksum=checksum, size=len(GOOD)), tmp_path)
+    assert f"sends more than {len(GOOD)} bytes" in sentence
+    assert len(served.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_too_long_when_it_is_continued_is_fetched_anew(tmp_path, serve):
+    """The beginning may be of another version."""
+    served = serve(Act(cut=CUT), Act(surplus=2_000_000, headers={"Content-Length": None}))
+    assert_fetched(Archive(url=served.url), tmp_path)
+    assert ranges(served) == [None, f"bytes={CUT}-", None]
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": None}, {}], ids=["not announced", "announced"])
+def test_a_file_of_unknown_size_has_a_limit(tmp_path, serve, monkeypatch, headers):
+    for module in (part, transfer):
+        monkeypatch.setattr(module, "LARGEST", len(GOOD) - 1)
+    served = serve(then=Act(headers=headers))
+    sentence = refusal(Archive(url=served.url, checksum=SHA256), tmp_path)
+    assert f"more than {len(GOOD) - 1} bytes; state its `size` if it is that large" in sentence
+    assert list(tmp_path.iterdir()) == []
+    assert_fetched(Archive(url=served.url, size=len(GOOD)), tmp_path)
+
+
+def test_a_local_file_has_a_limit_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "LARGEST", len(GOOD) - 1)
+    source = tmp_path / "data.tar.gz"
+    source.write_bytes(GOOD)
+    assert "state its `size`" in refusal(Archive(url=source.as_uri()), tmp_path / "raw")
+    assert_fetched(Archive(url=source.as_uri(), size=len(GOOD)), tmp_path / "raw")
+
+
+def test_a_local_file_that_grows_while_it_is_copied_is_refused(tmp_path):
+    """As those of /proc, which say that they have no bytes."""
+    environment = Path("/proc/self/environ")
+    if not environment.exists():
+        pytest.skip("no /proc here")
+    sentence = refusal(Archive(url=environment.as_uri(), size=1), tmp_path / "raw")
+    assert "sends more than 1 bytes" in sentence
+    assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_begun(tmp_path, serve):
+    size = 10**18
+    served = serve(Act(headers={"Content-Length": str(size)}))
+    sentence = refusal(Archive(url=served.url, size=size), tmp_path)
+    assert f"{size} bytes are needed on the disk" in sentence
+    assert "Make room there" in sentence
+    assert len(served.requests) == 1
+    assert not (tmp_path / "data.tar.gz.part").stat().st_size
+
+
+def test_a_file_of_unknown_size_leaves_room_on_the_disk(tmp_path, serve, monkeypatch):
+    monkeypatch.setattr(part, "LEFT_FREE", 10**18)
+    served = serve(Act(headers={"Content-Length": None}))
+    assert "Make room there" in refusal(Archive(url=served.url), tmp_path)
+    assert not (tmp_path / "data.tar.gz.part").stat().st_size
+
+
+def test_a_part_of_a_file_that_nobody_asked_for_in_part_is_not_taken(tmp_path, serve):
+    """Before it would come what happens to lie there."""
+    (tmp_path / "data.tar.gz.part").write_bytes(b"of an older transfer")
+    whole_as_part = {"Content-Range": f"bytes 0-{len(GOOD) - 1}/{len(GOOD)}"}
+    served = serve(Act(status=206, headers=whole_as_part))
+    assert_fetched(Archive(url=served.url), tmp_path)
+    assert ranges(served) == [None, None]
+
+
+SECRETS = ("SECRETUSER", "SECRETWORD", "SECRETTOKEN", "SECRETMARK")
+
+
+def with_secrets(url: str) -> str:
+    return url.replace("://", f"://{SECRETS[0]}:{SECRETS[1]}@") + f"?token={SECRETS[2]}#{SECRETS[3]}"
+
+
+def assert_no_secret(said: str) -> None:
+    assert not [secret for secret in SECRETS if secret in said], said
+
+
+REDIRECTED = with_secrets("http://127.0.0.1:1/other")
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (Act(status=404), "HTTP 404"),
+        (Act(status=403, reason="no SECRETTOKEN and no SECRETWORD here"), "HTTP 403 no *** and no *** here"),
+        (Act(content=OTHER), "found sha256:"),
+        (Act(status=302, headers={"Location": REDIRECTED}), "Connection refused"),
+        (Act(status=302, headers={"Location": REDIRECTED.replace("http:", "ftp:")}), "ftp://127.0.0.1:1/other"),
+        (Act(status=302, headers={"Location": REDIRECTED.replace("127.0.0.1", "[")}), "no address"),
+        (Act(status=302, headers={"Location": "http://u:SECRET/WORD@127.0.0.1/"}), "no address"),
+        (Act(status=302, headers={"Location": f"/files/data.tar.gz?token={SECRETS[2]}"}), "30 redirects"),
+    ],
+    ids=["status", "reason", "checksum", "dead", "scheme", "brackets", "port", "loop"],
+)
+def test_no_secret_of_an_address_is_told(tmp_path, serve, act, words):
+    served = serve(then=act)
+    sentence = refusal(Archive(url=with_secrets(served.url), checksum=SHA256), tmp_path)
+    assert f"({served.url}: " in sentence
+    assert words in sentence
+    assert_no_secret(sentence)
+    assert_no_secret(" ".join(map(str, tmp_path.rglob("*"))))
+
+
+def test_no_secret_of_an_address_is_told_when_no_server_is_there_or_all_is_well(tmp_path, serve, capfd, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert_no_secret(refusal(Archive(url=with_secrets("http://127.0.0.1:1/data.tar.gz")), tmp_path))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    archive = Archive(url=with_secrets(serve().url), checksum=SHA256)
+    for _ in range(2):  # the second time it is in place
+        fetch(archive, tmp_path)
+    assert "data.tar.gz: 100%" in sys.stderr.getvalue()
+    assert_no_secret(sys.stderr.getvalue() + "".join(capfd.readouterr()))
+
+
+def test_user_and_query_reach_the_server_all_the_same(tmp_path, serve):
+    served = serve()
+    assert_fetched(Archive(url=with_secrets(served.url), checksum=SHA256), tmp_path)
+    assert served.requests[0].path.endswith("?token=SECRETTOKEN")
+    login = served.requests[0].headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(login) == b"SECRETUSER:SECRETWORD"
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_control_characters_of_a_server_are_escaped(tmp_path, serve, status):
+    served = serve(then=Act(status=status, reason="\x1b[2J\x07\x85" + "long " * 1000))
+    sentence = refusal(Archive(url=served.url), tmp_path)
+    assert rf"HTTP {status} \x1b[2J\x07\x85long" in sentence
+    assert sentence.isprintable()
+    assert len(sentence) < 1000
+
+
 def test_when_all_addresses_fail_each_is_listed_with_its_reason(tmp_path, serve):
     addresses = [serve(then=Act(status=404)).url, serve(then=Act(status=503)).url]
     addresses += ["http://127.0.0.1:1/data.tar.gz", (tmp_path / "absent").as_uri()]
@@ -422,6 +569,8 @@ def test_a_terminal_shows_bytes_rate_and_time_left(tmp_path, serve, monkeypatch)
         ({"url": "https://host/a", "checksum": "md5:123"}, ["checksum", "'md5:123'", "'md5:' and 32"]),
         ({"url": "https://host/a", "checksum": SHA256[7:]}, ["checksum", "'sha256:' and 64 hexadecimal digits"]),
         ({"url": "https://host/a", "size": 0}, ["size", "greater than 0"]),
+        ({"url": "https://host:port/a"}, ["url", "https://HOST/PATH"]),
+        ({"url": "https://[host/a"}, ["url", "https://HOST/PATH"]),
     ],
 )
 def test_a_mistake_in_the_description_is_one_clear_sentence(block, words):

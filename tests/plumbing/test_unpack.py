@@ -2,7 +2,10 @@
 
 import io
 import re
+import shutil
+import subprocess
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -228,7 +231,179 @@ def test_zeros_without_end_after_a_tar_are_refused(tmp_path, monkeypatch):
 
 def test_a_long_name_that_would_fill_the_memory_is_refused(tmp_path):
     members = [tar_file("././@LongLink", bytes(2**21), type=tarfile.GNUTYPE_LONGNAME), tar_file("bad")]
-    refuse(write_tar(tmp_path / "x.tar.gz", members, "gz"), tmp_path / "out", "header of 2097152 bytes")
+    refuse(write_tar(tmp_path / "x.tar.gz", members, "gz"), tmp_path / "out", "headers of more than 1048576 bytes")
+
+
+def pax(kind: bytes, keys: dict[str, str]) -> tuple[tarfile.TarInfo, io.BytesIO]:
+    """A header of POSIX.1-2001: `LENGTH KEY=VALUE`, where the length counts its own digits."""
+
+    def record(key: str, value: str) -> bytes:
+        rest = f" {key}={value}\n".encode()
+        length = next(size for size in range(len(rest), len(rest) + 9) if size == len(rest) + len(str(size)))
+        return str(length).encode() + rest
+
+    return tar_file("pax", b"".join(record(*item) for item in keys.items()), type=kind)
+
+
+def numbered(count: int, prefix: str = "k") -> dict[str, str]:
+    return {f"{prefix}{number}": "1" for number in range(count)}
+
+
+def global_keys(count: int, prefix: str = "k") -> tuple[tarfile.TarInfo, io.BytesIO]:
+    return pax(tarfile.XGLTYPE, numbered(count, prefix))
+
+
+FILLING = {
+    "many global keys": [global_keys(5_000), tar_file("first")],
+    "many global headers": [global_keys(5_000, f"{header} ") for header in range(3)],
+    "many small global headers": [global_keys(1, f"{header} ") for header in range(1000)],
+    "global headers between members": [
+        each for part in range(11) for each in (global_keys(10, f"{part} "), tar_file(f"good{part}"))
+    ],
+    "chained headers": [pax(tarfile.XHDTYPE, {"comment": "x"}) for _ in range(1000)],
+    "chained long names": [tar_file("././@LongLink", b"n", type=tarfile.GNUTYPE_LONGNAME) for _ in range(1000)],
+    "a large header": [pax(tarfile.XHDTYPE, {"comment": "x" * 2**21})],
+    "several large headers": [pax(tarfile.XHDTYPE, {"comment": "x" * 2**19}) for _ in range(3)],
+}
+
+
+@pytest.mark.parametrize("mode", ["", "gz"])
+@pytest.mark.parametrize("members", FILLING.values(), ids=FILLING)
+def test_headers_that_would_fill_the_memory_are_refused(tmp_path, members, mode):
+    for _, content in members:
+        content.seek(0)
+    archive = write_tar(tmp_path / "x.tar", [*members, tar_file("bad")], mode)
+    refuse(archive, tmp_path / "out", "damaged", "headers")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_of_negative_size_is_refused(tmp_path, kind):
+    """Its size would be that of all the rest of the archive."""
+    header = tarfile.TarInfo("header")
+    header.type = kind
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = (-1024).to_bytes(12, "big", signed=True)  # as GNU writes what octal digits cannot say
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    (tmp_path / "x.tar").write_bytes(bytes(block) + bytes(10240))
+    refuse(tmp_path / "x.tar", tmp_path / "out", "damaged")
+
+
+def test_a_map_of_holes_that_would_fill_the_memory_is_refused(tmp_path):
+    """Of the old GNU form, whose map goes on as long as a byte says so."""
+    header = tarfile.TarInfo("bad")
+    header.type = tarfile.GNUTYPE_SPARSE
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[482] = 1
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    more = (b"%011o\0" % 1) * 42 + b"\1" + bytes(7)
+    (tmp_path / "x.tar").write_bytes(bytes(block) + more * 1000 + bytes(10240))
+    refuse(tmp_path / "x.tar", tmp_path / "out", "damaged", "40 parts")
+
+
+def test_the_headers_of_all_members_count_for_the_ratio(tmp_path, monkeypatch):
+    """A million members without content, each with a header of a megabyte."""
+    monkeypatch.setattr(module, "RATIO_COUNTS_FROM", 2_000_000)
+    monkeypatch.setattr(module, "HIGHEST_RATIO", 100)
+    members = [
+        each for name in "abcdefgh" for each in (pax(tarfile.XHDTYPE, {"comment": "x" * 900_000}), tar_file(name))
+    ]
+    refuse(write_tar(tmp_path / "x.tar.xz", members, "xz"), tmp_path / "out", "100 times")
+
+
+def test_headers_that_tools_write_pass(tmp_path):
+    """git's comment, the attributes of macOS and of bsdtar, the times of GNU tar, long and foreign names."""
+    attributes = {
+        "mtime": "1700000000.123456789",
+        "LIBARCHIVE.creationtime": "1700000000",
+        "SCHILY.dev": "16777220",
+        **{f"SCHILY.xattr.com.apple.{number}": "x" * 4096 for number in range(20)},
+        **{f"LIBARCHIVE.xattr.com.apple.{number}": "eA" * 2048 for number in range(20)},
+    }
+    members = [pax(tarfile.XGLTYPE, {"comment": "0" * 40})]
+    for number in range(20):
+        members += [pax(tarfile.XHDTYPE, attributes), tar_file(f"PaxHeader/{number}")]
+    members += [pax(tarfile.XHDTYPE, {"path": f"{'long/' * 40}{'ü' * 100}"}), tar_file("short")]
+    unpack(write_tar(tmp_path / "x.tar.gz", members, "gz"), tmp_path / "out")
+    assert len(tree_of(tmp_path / "out")) == 21
+    assert f"{'long/' * 40}{'ü' * 100}" in tree_of(tmp_path / "out")
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git here")
+def test_an_archive_of_git_is_unpacked(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x"]
+    (tmp_path / "a.txt").write_text("a")
+    for command in (["init", "-q"], ["add", "a.txt"], ["commit", "-qm", "x"], ["archive", "-o", "x.tar.gz", "HEAD"]):
+        subprocess.run([*git, *command], check=True)
+    with tarfile.open(tmp_path / "x.tar.gz") as archive:
+        assert "comment" in archive.pax_headers
+    unpack(tmp_path / "x.tar.gz", tmp_path / "out")
+    assert tree_of(tmp_path / "out") == {"a.txt": b"a"}
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="no tar here")
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+def test_a_sparse_archive_of_tar_is_unpacked(tmp_path, form):
+    with (tmp_path / "holes").open("wb") as file:
+        for place in range(0, 10_000_000, 500_000):
+            file.seek(place)
+            file.write(b"x" * 4096)
+    command = ["tar", "-C", str(tmp_path), f"--format={form}", "-Sczf", str(tmp_path / "x.tgz"), "holes"]
+    subprocess.run(command, check=True)
+    unpack(tmp_path / "x.tgz", tmp_path / "out")
+    assert (tmp_path / "out" / "holes").read_bytes() == (tmp_path / "holes").read_bytes()
+
+
+def test_the_memory_does_not_grow_with_the_members(tmp_path):
+    """Each has a header of its own, of which none is kept."""
+    members = [
+        each for n in range(100) for each in (pax(tarfile.XHDTYPE, {"comment": "x" * 500_000}), tar_file(str(n)))
+    ]
+    archive = write_tar(tmp_path / "x.tar", members)
+    tracemalloc.start()
+    unpack(archive, tmp_path / "out")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 25_000_000, "50 MB were read, and at the end, in one piece, what follows the last member"
+
+
+def test_folders_too_deep_are_refused(tmp_path):
+    """At 1,500, neither the making nor the removing of them ends well."""
+    for name in ("d/" * 1500 + "bad", "d/" * 101 + "bad", "d/" * 1500):
+        for archive in (
+            write_tar(tmp_path / "x.tar", [tar_file(name) if name.endswith("bad") else tar_directory(name)]),
+            write_zip(tmp_path / "x.zip", [zip_file(name)]),
+        ):
+            with pytest.raises(UserError, match="100 folders deep") as refusal, whole(tmp_path / "out") as part:
+                unpack(archive, part)
+            assert len(str(refusal.value)) < 1000
+            assert not list(tmp_path.glob("*out*"))
+    unpack(write_tar(tmp_path / "x.tar", [tar_file("d/" * 100 + "good")]), tmp_path / "deep")
+    assert (tmp_path / "deep" / ("d/" * 100) / "good").is_file()
+
+
+@pytest.mark.parametrize("length", [256, 5000, 500_000])
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_name_too_long_is_one_short_sentence(tmp_path, length, form):
+    name = "n" * min(length, 65_535 if form == "zip" else length)
+    archive = tmp_path / "x"
+    write_tar(archive, [tar_file(name)]) if form == "tar" else write_zip(archive, [zip_file(name)])
+    with pytest.raises(UserError, match="File name too long") as refusal:
+        unpack(archive, tmp_path / "out")
+    assert len(str(refusal.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["../\x1b[2Jbad", "../a\nb", "../\u202egpj.bad", "../\x9b"])
+def test_control_characters_of_a_name_are_escaped(tmp_path, name):
+    for archive in (
+        write_tar(tmp_path / "x.tar", [tar_file(name)]),
+        write_zip(tmp_path / "x.zip", [zip_file(name)]),
+    ):
+        with pytest.raises(UserError) as refusal:
+            unpack(archive, tmp_path / "out")
+        assert str(refusal.value).isprintable()
+        assert name.encode("unicode_escape").decode() in str(refusal.value)
 
 
 @pytest.mark.parametrize("mode", MODES)

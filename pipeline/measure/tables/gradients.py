@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.plumbing.files import whole
+from pipeline.plumbing.spreadsheets import harmless_table, original_table
 
 START, END = "start", "end"  # the initial weights, and those that the loss itself has trained
 
@@ -42,7 +43,7 @@ def write_gradients(directory: Path, rows: dict[str, list[dict[str, Any]]]) -> N
         part.mkdir(parents=True)
         for name, columns in COLUMNS._asdict().items():
             table = pd.DataFrame(rows[name], columns=columns)
-            table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
+            harmless_table(table).to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
 
 
 def read_gradients(directory: Path, axes: dict[str, list[str]]) -> GradientTables:
@@ -63,4 +64,5 @@ def _read(file: Path, columns: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     numbers = [column for column in columns if column in _NORMS or column.endswith("_share")]
     words = dict.fromkeys(set(columns) - set(numbers), str)
-    return pd.read_csv(file, dtype=words, keep_default_na=False, na_values={each: [""] for each in numbers})
+    table = pd.read_csv(file, dtype=words, keep_default_na=False, na_values={each: [""] for each in numbers})
+    return original_table(table)
