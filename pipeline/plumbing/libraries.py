@@ -24,6 +24,7 @@ COMPUTING = {
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "timm"),
     "skimage": ("scikit-image", "scipy"),
     "sklearn": ("scikit-learn", "scipy"),
+    "tifffile": ("tifffile",),
     "torch": ("torch",),
 }
 ASIDE = {
