@@ -83,6 +83,8 @@ def run_stage(stage: Callable[[], None]) -> None:
 
     So does a full disk, which `pipeline.plumbing.files.whole` names.
     """
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="replace")  # a terminal of ASCII gets a `?` for what it cannot show
     try:
         stage()
     except UserError as error:
