@@ -161,7 +161,7 @@ def test_a_long_name_of_the_folder_for_temporary_files_is_none_of_its_business(t
 
 
 def test_who_asked_is_killed_and_the_work_ends(tmp_path, warm):
-    process = ask(tmp_path, "open('number', 'w').write(str(os.getpid())); time.sleep(600)", warm)
+    process = ask(tmp_path, "open('number', 'w').write(str(os.getpid())); time.sleep(10_000)", warm)
     worker = written(tmp_path / "number")
     process.kill()
     process.communicate()
@@ -173,7 +173,7 @@ def test_the_warm_process_is_killed_and_all_of_it_ends(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with warm_process(environment) as found:
         process = ask(
-            tmp_path, "open('number', 'w').write(str(os.getppid())); time.sleep(600)", {**environment, **found}
+            tmp_path, "open('number', 'w').write(str(os.getppid())); time.sleep(10_000)", {**environment, **found}
         )
         os.kill(written(tmp_path / "number"), signal.SIGKILL)
         process.communicate(timeout=LONG)
