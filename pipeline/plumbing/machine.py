@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,7 @@ from functools import cache
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import CACHE
 
+LONGEST_FOLDER = 70  # bytes of a path; the address of a socket in it has at most 107
 IS_ONE_GPU = """
 import ctypes, sys
 cuda, number = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
@@ -33,6 +35,12 @@ def is_gpu(name: str) -> bool:
     """
     command, seen = [sys.executable, "-IS", "-c", IS_ONE_GPU], {"CUDA_VISIBLE_DEVICES": name}
     return not subprocess.run(command, env={**os.environ, **seen}, stderr=subprocess.DEVNULL).returncode
+
+
+def folder_of_sockets() -> str:
+    """The folder for temporary files, or `/tmp` where its name is too long for the address of a socket in it."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp"
 
 
 @contextmanager

@@ -23,13 +23,12 @@ from typing import NoReturn
 
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.lifeline import die_with_parent
-from pipeline.plumbing.machine import cores
+from pipeline.plumbing.machine import cores, folder_of_sockets
 
 ADDRESS = "BENCHMARK_WARM"  # environment variable: the socket of the warm process
 LOADED = ("pipeline.learn.training", "torch._dynamo")  # with all that they import
 STARTED = b"started\n"
 LARGEST_REQUEST = 2**20  # bytes
-LONGEST_FOLDER = 80  # bytes; the path of a socket in it has at most 107
 
 
 @contextlib.contextmanager
@@ -42,8 +41,7 @@ def warm_process(environment: dict[str, str], modules: Iterable[str] = LOADED) -
     if environment.get(ADDRESS) or not hasattr(os, "pidfd_open"):
         yield {}
         return
-    long = len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER
-    with tempfile.TemporaryDirectory(dir="/tmp" if long else None) as folder:
+    with tempfile.TemporaryDirectory(dir=folder_of_sockets()) as folder:
         address = str(Path(folder, "warm"))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(address)
