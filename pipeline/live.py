@@ -34,8 +34,10 @@ PAUSE = 60  # seconds after a failure before the same run is tried again
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cell", nargs="?", help="DATASET-MODEL-LOSS-STRATEGY-SEED; without it, all that begin now")
-    cell = parser.parse_args().cell
-    die_with_parent()
+    parser.add_argument("--parent", type=int, help="the process with which it ends; default: its parent")
+    options = parser.parse_args()
+    die_with_parent(options.parent)
+    cell = options.cell
     os.nice(5)  # training comes first
     known = {} if cell else all_showings({})
     for showing in known.values():

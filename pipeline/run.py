@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.check import make_plan
+from pipeline.plumbing.dvclock import check_idle
 from pipeline.plumbing.errors import UserError, listed, run_stage
 from pipeline.plumbing.live_view import LiveView
+from pipeline.plumbing.machine import only_one
 from pipeline.plumbing.plan import read_plan
 from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import Crew, run_stages
@@ -43,9 +45,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     make_plan()  # the first mistake ends it here, before DVC is started
     hire = crew_of(options)
+    with only_one("run"):  # two would end each other: DVC lets no two commands write the plan
+        check_idle()
+        work(hire, options)
+
+
+def work(hire: Hire, options: argparse.Namespace) -> None:
+    """Run everything, or with --dry only `check`, and say what would run."""
     if options.pull:
         check_remote()
-
     if options.dry:
         check()
         return dry_run(options)

@@ -30,7 +30,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SIZE = {"width": 1360, "height": 860}
-PATIENCE = 90_000  # milliseconds; the pages are large, and other work may go on
+PATIENCE = 600_000  # milliseconds; the pages are large, and other work may go on
 NAME = "attributes.`Run Name`"  # the first column of the table of runs
 AS_IF_USED_BEFORE = """
 localStorage.setItem("mlflow.workflowType_v1", '"machine_learning"');  // the switch at the top left

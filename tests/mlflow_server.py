@@ -39,7 +39,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not self._answers():
             assert self.process.poll() is None, "the server ended"
             assert time.monotonic() < deadline, "the server does not answer"
@@ -52,6 +52,6 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"{self.uri}/health", timeout=5).ok
+            return requests.get(f"{self.uri}/health", timeout=60).ok
         except requests.RequestException:
             return False

@@ -25,13 +25,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of libraries that MLflow uses
 ]
 
+LONG = 600.0  # seconds after which what a test waits for never comes, however busy the machine is
+
 TRAINING = """
-import os, sys, time
+import os, sys
 from pipeline.plumbing import live_view
 from pipeline.plumbing.journal import Journal
 from tests.test_live import facts_of
 
-cell, live_view.PATIENCE = sys.argv[1], float(os.environ.get("PATIENCE", 20))
+cell, live_view.PATIENCE = sys.argv[1], float(os.environ.get("PATIENCE", 600))
 journal = Journal(cell, facts_of(cell))
 with live_view.LiveView(cell):
     print("begun", flush=True)
@@ -87,9 +89,9 @@ def validate(training: subprocess.Popen[str], *steps: int) -> None:
         print(step, file=training.stdin, flush=True)
 
 
-def until(wanted: Callable[[], Any], seconds: float = 90) -> Any:
+def until(wanted: Callable[[], Any]) -> Any:
     """What `wanted` gives as soon as that is something."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + LONG
     while not (found := wanted()):
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.2)
@@ -113,6 +115,11 @@ def shown(uri: str) -> dict[str, dict[str, Any]]:
 
 def children(process: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def steps_of(uri: str) -> dict[str, list[int]]:
+    """By loss, the validations that are shown; before the first, parameters of a run may not be there yet."""
+    return {loss: run["steps"] for loss, run in shown(uri).items()}
 
 
 def is_gone(process: int) -> bool:
@@ -156,13 +163,14 @@ CELL = "digits-net-dice-none-0"
 def test_a_training_is_shown_while_it_runs_and_ended_with_it(train, root, uri):
     training = train(root, CELL)
     validate(training, 3)
-    run = until(lambda: shown(uri).get("dice"))
+    until(lambda: steps_of(uri) == {"dice": [3]})
+    run = shown(uri)["dice"]
     assert (run["state"], run["status"]) == ("live", "RUNNING")
     assert {"loss": "dice", "loss.gamma": "2.0", "fit.lr": "0.001", "fit.iterations": "9"}.items() <= run[
         "params"
     ].items()
     validate(training, 6, 9)
-    assert training.communicate(timeout=60)[1] == ""
+    assert training.communicate(timeout=LONG)[1] == ""
     run = shown(uri)["dice"]
     assert (run["steps"], run["state"], run["status"]) == ([3, 6, 9], "live", "FINISHED")
 
@@ -170,26 +178,29 @@ def test_a_training_is_shown_while_it_runs_and_ended_with_it(train, root, uri):
 def test_a_training_that_goes_on_is_begun_anew_with_all_its_points(train, root, uri):
     first = train(root, CELL)
     validate(first, 3, 6)
-    until(lambda: shown(uri).get("dice", {}).get("steps") == [3, 6])
+    until(lambda: steps_of(uri) == {"dice": [3, 6]})
     (view,) = children(first.pid)
     first.kill()
     first.communicate()
-    until(lambda: is_gone(view), 5)
+    until(lambda: is_gone(view))
     assert shown(uri)["dice"]["status"] == "RUNNING"
     second = train(root, CELL)
     validate(second, 3, 6, 9)
-    until(lambda: shown(uri).get("dice", {}).get("steps") == [3, 6, 9])
-    assert second.communicate(timeout=60)[1] == ""
+    until(lambda: steps_of(uri) == {"dice": [3, 6, 9]})
+    assert second.communicate(timeout=LONG)[1] == ""
     client = mlflow.MlflowClient(uri)
     assert len(client.search_runs([client.get_experiment_by_name("digits").experiment_id])) == 1
 
 
 def test_a_training_shorter_than_the_import_of_mlflow_waits_for_nothing(train, tmp_path):
-    training = train(tmp_path, CELL)
+    """Here the import takes longer than any training: it never ends."""
+    endless = "import sys, time\nwhile 'pipeline.live' in sys.orig_argv: time.sleep(1)\n"
+    (tmp_path / "mlflow.py").write_text(endless)
+    training = train(tmp_path, CELL, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
+    (view,) = children(training.pid)
     validate(training, 3)
-    begun = time.monotonic()
-    assert training.communicate(timeout=60)[1] == ""
-    assert time.monotonic() - begun < 2
+    assert training.communicate(timeout=LONG)[1] == "", "it gave up waiting"
+    assert is_gone(view)
     assert not (tmp_path / "mlflow.db").exists()
 
 
@@ -197,7 +208,7 @@ def test_a_training_shorter_than_the_import_of_mlflow_waits_for_nothing(train, t
 def test_a_training_starts_nothing_if_it_is_told_not_to(train, tmp_path, value):
     training = train(tmp_path, CELL, BENCHMARK_LIVE=value)
     assert children(training.pid) == []
-    training.communicate(timeout=60)
+    training.communicate(timeout=LONG)
 
 
 @pytest.mark.parametrize("dead", ["http://127.0.0.1:9", "sqlite:////dev/null/mlflow.db"])
@@ -206,12 +217,10 @@ def test_a_dead_store_is_told_once_and_ends_nothing(train, tmp_path, dead):
     validate(training, 3)
     said = training.stderr.readline()
     validate(training, 6)
-    begun = time.monotonic()
-    _, rest = training.communicate(timeout=60)
+    _, rest = training.communicate(timeout=LONG)
     assert said.startswith("warning: MLflow: ")
     assert said.endswith("Training is not affected; `make publish` adds the run later.\n")
-    assert (rest, training.returncode) == ("", 0)
-    assert time.monotonic() - begun < 10
+    assert (rest, training.returncode) == ("", 0), "it waited for nothing"
 
 
 def test_a_server_that_never_answers_is_given_up_after_a_while(train, tmp_path, silent):
@@ -219,10 +228,8 @@ def test_a_server_that_never_answers_is_given_up_after_a_while(train, tmp_path, 
     validate(training, 3)
     (view,) = children(training.pid)
     until(lambda: connected(view))
-    begun = time.monotonic()
-    _, said = training.communicate(timeout=60)
-    assert 1 <= time.monotonic() - begun < 10
-    assert said.startswith(f"warning: MLflow: no answer from {silent} in ")
+    _, said = training.communicate(timeout=LONG)
+    assert said.startswith(f"warning: MLflow: no answer from {silent} in 1.0 s. ")
     assert said.count("warning") == 1
     assert (is_gone(view), training.returncode) == (True, 0)
 
@@ -237,13 +244,13 @@ def test_a_server_that_dies_in_between_is_told_once(train, root):
     with Server(root) as server:
         training = train(root, CELL, MLFLOW_TRACKING_URI=server.uri)
         validate(training, 3)
-        until(lambda: shown(server.uri).get("dice", {}).get("steps") == [3])
+        until(lambda: steps_of(server.uri) == {"dice": [3]})
     validate(training, 6)
     assert training.stderr.readline().startswith("warning: MLflow: ")
     validate(training, 9)
-    _, rest = training.communicate(timeout=60)
+    _, rest = training.communicate(timeout=LONG)
     assert (rest, training.returncode) == ("", 0)
-    assert shown(f"sqlite:///{root / 'mlflow.db'}")["dice"]["steps"] == [3]
+    assert steps_of(f"sqlite:///{root / 'mlflow.db'}") == {"dice": [3]}
 
 
 DRIVER = "from pipeline import live; live.PAUSE = 2; live.main()"
@@ -251,18 +258,18 @@ DRIVER = "from pipeline import live; live.PAUSE = 2; live.main()"
 
 def test_one_process_shows_all_trainings_that_begin_until_it_is_told_to_end(train, start, root, uri):
     """And none that began before."""
-    train(root, "digits-net-focal-none-0", BENCHMARK_LIVE="driver").communicate(timeout=60)
+    train(root, "digits-net-focal-none-0", BENCHMARK_LIVE="driver").communicate(timeout=LONG)
     driver = start(root, "-c", DRIVER)
     assert driver.stdout.readline().startswith("Trainings are shown in MLflow at sqlite:///")
     losses = ["dice", "l1"]
     trainings = [train(root, f"digits-net-{loss}-none-0", BENCHMARK_LIVE="driver") for loss in losses]
     for training in trainings:
         validate(training, 3)
-    until(lambda: [run["steps"] for run in shown(uri).values()] == [[3], [3]])
+    until(lambda: steps_of(uri) == {loss: [3] for loss in losses})
     for training in trainings:
         validate(training, 6)
-        training.communicate(timeout=60)
-    assert driver.communicate(timeout=60)[1] == ""
+        training.communicate(timeout=LONG)
+    assert driver.communicate(timeout=LONG)[1] == ""
     assert {loss: (run["steps"], run["status"]) for loss, run in shown(uri).items()} == {
         loss: ([3, 6], "FINISHED") for loss in losses
     }
@@ -277,7 +284,7 @@ def test_a_server_that_comes_back_gets_what_it_missed(train, start, root):
     assert driver.stderr.readline().startswith("warning: MLflow: ")
     with server:
         validate(training, 6)
-        until(lambda: shown(server.uri).get("dice", {}).get("steps") == [3, 6])
-        training.communicate(timeout=60)
-        assert driver.communicate(timeout=60)[1] == ""
+        until(lambda: steps_of(server.uri) == {"dice": [3, 6]})
+        training.communicate(timeout=LONG)
+        assert driver.communicate(timeout=LONG)[1] == ""
         assert shown(server.uri)["dice"]["status"] == "FINISHED"

@@ -141,7 +141,7 @@ def test_a_slip_in_params_removes_nothing(smaller):
 
 def test_nothing_is_removed_while_dvc_is_at_work(smaller):
     smaller.edit(
-        "pipeline/download.py", "def main() -> None:\n", "def main() -> None:\n    __import__('time').sleep(60)\n"
+        "pipeline/download.py", "def main() -> None:\n", "def main() -> None:\n    __import__('time').sleep(10_000)\n"
     )
     smaller.dvc("repro", "--single-item", "check")
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "download@digits"]

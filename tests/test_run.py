@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ruamel.yaml import YAML
 
 from pipeline.measure.metrics.table import METRICS
 from tests.miniature import Miniature, interruptible
+from tests.running.conftest import LONG, wait_until
 
 pytestmark = pytest.mark.xdist_group("miniature b")
 
@@ -105,8 +107,9 @@ def test_one_failed_cell_stops_no_other_and_is_named(workspace):
     assert (board["l1", "none"], board["broken", "none"]) == (1, 0)
 
 
-def started(workspace: Miniature, *options: str) -> subprocess.Popen:
-    """The command, once it has begun a first cell."""
+def started(workspace: Miniature, *options: str, begun: Callable[[], Any] | None = None) -> subprocess.Popen:
+    """The command, once it has begun a first cell, or something else."""
+    begun = begun or partial(logs, workspace)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.run", *options],
@@ -117,9 +120,8 @@ def started(workspace: Miniature, *options: str) -> subprocess.Popen:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not logs(workspace):
-        time.sleep(0.1)
-        assert process.poll() is None
+    wait_until(lambda: begun() or process.poll() is not None)
+    assert process.poll() is None
     return process
 
 
@@ -142,9 +144,36 @@ def test_a_signal_ends_what_runs_and_starts_no_other_cell(number, code, workspac
     workspace.edit_params(axes__seed=list(range(10)))
     process = started(workspace, "-j", "2")
     os.kill(process.pid, number)
-    assert process.wait(timeout=60) == code
+    assert process.wait(LONG) == code
     assert len(logs(workspace)) <= 2
     assert processes(workspace) == []
+
+
+def test_while_one_runs_another_is_refused_and_the_first_goes_on(workspace):
+    """From its very start, when it makes the plan anew; also one that would only say what there is to do."""
+    workspace.edit_params(axes__seed=list(range(10)))
+    lock = workspace.root / ".cache" / "run.lock"
+    process = started(workspace, "-j", "1", begun=lambda: lock.is_file() and lock.read_text())
+    for options in ([], ["--dry"]):
+        found = workspace.run("pipeline.run", *options, check=False)
+        assert (found.returncode, found.stdout) == (1, "")
+        assert re.fullmatch(
+            rf"error: process {process.pid} is at work here: \S+ -m pipeline\.run -j 1, on \S+\. "
+            r"Wait for it to end, or end it\.\n",
+            found.stderr,
+        )
+    wait_until(lambda: logs(workspace) or process.poll() is not None)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(LONG) == 130
+
+
+def test_while_dvc_runs_a_stage_it_is_refused(workspace):
+    """A plain `dvc repro`, for which this process stands, as DVC writes it down."""
+    entry = {"pid": os.getpid(), "cmd": "dvc repro"}
+    (workspace.root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps({"write": {"models/a": entry}, "read": {}}))
+    found = workspace.run("pipeline.run", check=False)
+    sentence = f"error: process {os.getpid()} is at work here: dvc repro. Wait for it to end, or end it.\n"
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", sentence)
 
 
 @pytest.mark.slow  # tests/running has it with stages that take no time
@@ -154,10 +183,7 @@ def test_after_a_kill_nothing_is_left_and_the_next_run_goes_on_even_on_a_cluster
     process = started(workspace, "-j", "2")
     process.kill()
     process.wait()
-    until = time.monotonic() + 60
-    while processes(workspace) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert processes(workspace) == []
+    wait_until(lambda: not processes(workspace))
 
     options = "scheduler_options: {dashboard_address: ':0', host: 127.0.0.1}"
     (workspace.root / "cluster.yaml").write_text(f"kind: local\njobs: 2\ncores: 1\nmemory: 1GB\n{options}\n")
@@ -177,6 +203,8 @@ def test_after_a_kill_nothing_is_left_and_the_next_run_goes_on_even_on_a_cluster
         ("--scheduler tcp://127.0.0.1:9 --per-gpu 2", "--per-gpu: needs --gpus, as in `--gpus 0,1 --per-gpu 3`."),
         ("--scheduler tcp://127.0.0.1:9", "--scheduler tcp://127.0.0.1:9: no scheduler answers ("),
         ("--cluster none.yaml", "none.yaml: cannot be read: No such file or directory."),
+        ("--gpus 99", "--gpus 99: CUDA finds no GPU 99 here. "),
+        ("--gpus 99 --dry", "--gpus 99: CUDA finds no GPU 99 here. "),
         ("--pull", "--pull: there is no default DVC remote, through which machines could exchange results."),
     ],
 )
@@ -204,8 +232,7 @@ def test_workers_in_a_clone_of_their_own_send_cells_through_a_remote(workspace, 
             cwd=other,
         ) as worker,
     ):
-        while not (tmp_path / "scheduler").is_file():
-            time.sleep(0.1)
+        wait_until((tmp_path / "scheduler").is_file)
         address = json.loads((tmp_path / "scheduler").read_text())["address"]
         said = workspace.run("pipeline.run", "--scheduler", address, "--pull").stdout
         for process in (worker, scheduler):

@@ -1,5 +1,6 @@
 """Prepared images in the order and form in which a seed meets them."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from pipeline.learn.augmentation import Augmentation
 from pipeline.learn.distances import signed_distances
 from pipeline.plumbing.arrays import open_array
+from pipeline.plumbing.machine import folder_of_sockets
 from pipeline.plumbing.random_streams import small_seed, stream
 from pipeline.strategies.base import NONE, Draws
 
@@ -70,6 +72,8 @@ def batches(
 
     From an `iteration` on, counted from 0.
     """
+    if workers:
+        tempfile.tempdir = folder_of_sockets()  # through which workers send batches
     return DataLoader(
         Subset(samples, range(iteration * batch_size, len(samples))),
         batch_size=batch_size,

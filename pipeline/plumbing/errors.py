@@ -93,6 +93,8 @@ def run_stage(stage: Callable[[], None]) -> None:
 
     So does what a disk refuses, which `pipeline.plumbing.files.whole` names, and a lack of memory.
     """
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="replace")  # a terminal of ASCII gets a `?` for what it cannot show
     try:
         stage()
     except UserError as error:

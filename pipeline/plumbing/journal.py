@@ -5,8 +5,9 @@ has a `kind`:
     start     `facts` as in cell.json, `started` in seconds since 1970, `process`
     progress  `iteration` done of `iterations`, `images_per_second`
     point     `metrics`, `step`, `at`
-    end       `status`: finished or diverged; without this line the training was killed, or still runs
-A journal is a view, as MLflow is: what cannot be written to it is lost without harm.
+    end       `status`: finished or diverged, `at`; without this line the training was killed, or still runs
+A journal is a view, as MLflow is: what cannot be written to it is lost without harm. One that is deleted meanwhile goes
+on in a new file, which lacks what was in the old one.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ class Journal:
         self._write("point", metrics=metrics, step=step, at=at)
 
     def end(self, status: str) -> None:
-        self._write("end", status=status)
+        self._write("end", status=status, at=time.time())
 
     def _write(self, kind: str, mode: str = "a", **content: Any) -> None:
         with contextlib.suppress(OSError):  # a full disk is met, and explained, where results are written

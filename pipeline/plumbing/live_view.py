@@ -26,7 +26,7 @@ class LiveView:
         if os.environ.get("BENCHMARK_LIVE") not in ("off", *(["driver"] if self.cells else [])):
             # In a session of its own, Ctrl-C in a terminal does not reach it: it has nothing to say of that.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.live", *self.cells],
+                [sys.executable, "-m", "pipeline.live", "--parent", str(os.getpid()), *self.cells],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

@@ -6,8 +6,8 @@ It does what `dvc` does and writes what `dvc` writes, but
    it leaves files that no command of DVC can read any more;
 3. it reads dvc.lock with libyaml, and writes what has changed in it alone: DVC reads and writes all of it in Python,
    which for 300 cells takes longer than many a training, while all others wait;
-4. the command of a stage takes the place of its shell, so that this process is its parent, with which it ends; and
-   where a warm process is at hand, that does the work.
+4. the command of a stage takes the place of its shell, so that this process is its parent, with which it ends from its
+   first line on; and where a warm process is at hand, that does the work.
 For that, a method and three functions of DVC are replaced. Where another version of DVC does not use them, nothing
 changes.
 """
@@ -31,7 +31,6 @@ from ruamel.yaml.resolver import implicit_resolvers
 
 from pipeline.plumbing.files import whole
 from pipeline.plumbing.lifeline import die_with_parent
-from pipeline.running.warm import ADDRESS
 
 LOCK, LOCKED_PATHS = "dvc.lock", "rwlock"
 
@@ -117,9 +116,8 @@ def _with_changes(text: str, before: dict[str, Any], after: dict[str, Any]) -> s
 
 def shell_command(executable: str | None, command: str) -> list[str]:
     """As `dvc.stage.run._make_cmd`; every command is one program with its arguments, as `check` makes sure."""
-    if os.environ.get(ADDRESS):
-        command = command.replace("python -m ", "python -m pipeline.running.handed ", 1)
-    return ["/bin/sh", "-c", f"exec {command}"]
+    handed = command.replace("python -m ", f"python -m pipeline.running.handed {os.getpid()} ", 1)
+    return ["/bin/sh", "-c", f"exec {handed}"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`python -m pipeline.running.handed MODULE ...`: as `python -m MODULE ...`, by a warm process if there is one."""
+"""`python -m pipeline.running.handed PARENT MODULE ...`: as `python -m MODULE ...`, by a warm process if there is one.
+
+It ends with the process PARENT, which has started it.
+"""
 
 import runpy
 import sys
@@ -8,8 +11,8 @@ from pipeline.running.warm import hand_over
 
 
 def main() -> None:
-    module = sys.argv.pop(1)
-    die_with_parent()
+    parent, module = int(sys.argv.pop(1)), sys.argv.pop(1)
+    die_with_parent(parent)
     if (code := hand_over(module)) is not None:
         sys.exit(code)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -2,16 +2,18 @@
 
 import os
 import queue
+import runpy
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.machine import cores
+from pipeline.plumbing.machine import cores, is_gpu
 from pipeline.running.process import environment
 from pipeline.running.stage import Place, Result, run
 
@@ -41,12 +43,29 @@ def _gpu_slots(gpus: str, per_gpu: int) -> list[dict[str, str]]:
         raise UserError(f"--gpus {gpus}: must name different GPUs with commas between, as in `--gpus 0,1`.")
     if per_gpu < 1:
         raise UserError(f"--per-gpu {per_gpu}: must be 1 or more.")
-    if os.environ.get("BENCHMARK_DEVICE", "cuda") != "cuda":
-        raise UserError(
-            f"--gpus {gpus}: BENCHMARK_DEVICE={os.environ['BENCHMARK_DEVICE']} says otherwise; unset one of the two."
-        )
+    if (device := os.environ.get("BENCHMARK_DEVICE") or "cuda") != "cuda":
+        raise UserError(f"--gpus {gpus}: BENCHMARK_DEVICE={device} says otherwise; unset one of the two.")
+    _check_gpus(gpus, names)
+    # A stage that then finds no GPU is to fail, not to compute on the CPU.
+    common = {"BENCHMARK_DEVICE": "cuda", **_threads(len(names) * per_gpu)}
     # In turn, so that a few cells spread over all GPUs.
-    return [{"CUDA_VISIBLE_DEVICES": name, **_threads(len(names) * per_gpu)} for _ in range(per_gpu) for name in names]
+    return [{"CUDA_VISIBLE_DEVICES": name, **common} for _ in range(per_gpu) for name in names]
+
+
+def _check_gpus(gpus: str, names: list[str]) -> None:
+    """Raise UserError unless torch could compute on each of them. To import torch would take seconds."""
+    built = runpy.run_path(str(Path(find_spec("torch").origin).with_name("version.py")))
+    missing = [name for name in names if not built["hip"] and not is_gpu(name)]  # only CUDA is asked
+    if missing:
+        raise UserError(
+            f"--gpus {gpus}: CUDA finds no GPU {missing[0]} here. `nvidia-smi -L` lists what there is; without --gpus "
+            "cells are trained on a GPU if there is one, else on the CPU."
+        )
+    if not (built["hip"] or built["cuda"]):
+        raise UserError(
+            f"--gpus {gpus}: torch {built['__version__']} is built for the CPU alone. Install a build for CUDA, or "
+            "leave --gpus out."
+        )
 
 
 def _threads(slots: int) -> dict[str, str]:

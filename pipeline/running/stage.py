@@ -59,8 +59,7 @@ def run(stage: str, place: Place, pull: bool, upstream: str | None = None) -> Re
     """
     started, clock = time.monotonic(), time.time()
     place.tell({"kind": "begin"})
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log_of(stage).write_bytes(b"")
+    log_of(stage).unlink(missing_ok=True)  # of an earlier run
     code, said, ran = 0, "", False
     try:
         if upstream:
@@ -96,21 +95,24 @@ def _insist(stage: str, place: Place, *arguments: str) -> tuple[int, str]:
 
 def _attempt(stage: str, place: Place, *arguments: str) -> tuple[int, str]:
     """Exit code of a command and what it printed, which is in the log too; tells how a training goes on meanwhile."""
-    before = len(_log(stage))
     journal = Follower(name_of(stage))
     journal.new()  # of an earlier training
-    with log_of(stage).open("a", encoding="utf-8") as log:
+    LOGS.mkdir(parents=True, exist_ok=True)  # which may be deleted at any time, as all of the cache
+    with log_of(stage).open("a+b") as log:
+        before = log.tell()
         process = start(dvc_command(*arguments), place.environment, log)
-    try:
-        while (code := _wait(process)) is None:
-            _tell(journal, place)
-            if place.stopped():
-                end(process)
-    except BaseException:
-        end(process)
-        raise
+        try:
+            while (code := _wait(process)) is None:
+                _tell(journal, place)
+                if place.stopped():
+                    end(process)
+        except BaseException:
+            end(process)
+            raise
+        log.seek(before)  # can be read even if the file has been deleted
+        said = log.read().decode(errors="replace")
     _tell(journal, place)
-    return code, _log(stage)[before:]
+    return code, said
 
 
 def _wait(process: subprocess.Popen) -> int | None:
@@ -128,10 +130,6 @@ def _tell(journal: Follower, place: Place) -> None:
 
 
 def _diverged(stage: str, since: float) -> bool:
-    """Whether the journal of a training that began since then says so."""
+    """Whether the journal of a training that ended since then says so."""
     lines = Follower(name_of(stage)).new()
-    return bool(lines) and lines[0].get("started", 0.0) >= since and lines[-1].get("status") == "diverged"
-
-
-def _log(stage: str) -> str:
-    return log_of(stage).read_text(encoding="utf-8", errors="replace")
+    return bool(lines) and lines[-1].get("status") == "diverged" and lines[-1]["at"] >= since

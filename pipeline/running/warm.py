@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.lifeline import die_with_parent
-from pipeline.plumbing.machine import cores
+from pipeline.plumbing.machine import cores, folder_of_sockets
 
 ADDRESS = "BENCHMARK_WARM"  # environment variable: the socket of the warm process
 LOADED = ("pipeline.learn.training", "torch._dynamo")  # with all that they import
@@ -41,7 +41,7 @@ def warm_process(environment: dict[str, str], modules: Iterable[str] = LOADED) -
     if environment.get(ADDRESS) or not hasattr(os, "pidfd_open"):
         yield {}
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=folder_of_sockets()) as folder:
         address = str(Path(folder, "warm"))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(address)
@@ -94,43 +94,58 @@ def serve(listener: socket.socket) -> NoReturn:
     while True:
         for key, _ in selector.select():
             if key.fileobj is listener:
-                connection, _ = listener.accept()
-                process = fork(connection, listener)
-                watched = os.pidfd_open(process)
-                forks[watched] = process, connection
-                selector.register(watched, selectors.EVENT_READ)
-                selector.register(connection, selectors.EVENT_READ, data=process)
+                selector.register(listener.accept()[0], selectors.EVENT_READ)  # the request may come later, or never
             elif key.fileobj in forks:
                 process, connection = forks.pop(key.fileobj)
-                _, status = os.waitpid(process, 0)
-                with contextlib.suppress(OSError):
-                    connection.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
                 for each in (key.fileobj, connection):
                     with contextlib.suppress(KeyError):
                         selector.unregister(each)
                 os.close(key.fileobj)
-                connection.close()
-            elif key.fileobj.fileno() >= 0:  # whoever waits for this fork has gone
+                tell_end(process, connection)
+            elif key.fileobj.fileno() < 0:  # its fork ended in this very moment
+                continue
+            elif key.data:  # whoever waits for this fork has gone
                 selector.unregister(key.fileobj)
                 os.kill(key.data, signal.SIGKILL)
+            elif process := fork(key.fileobj, listener):
+                watched = os.pidfd_open(process)
+                forks[watched] = process, key.fileobj
+                selector.register(watched, selectors.EVENT_READ)
+                selector.modify(key.fileobj, selectors.EVENT_READ, data=process)
+            else:
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
 
 
-def fork(connection: socket.socket, listener: socket.socket) -> int:
-    """Start the work that the connection asks for; the number of its process."""
+def tell_end(process: int, connection: socket.socket) -> None:
+    """Send the exit code of a fork that has ended to who waits for it."""
+    _, status = os.waitpid(process, 0)
+    with contextlib.suppress(OSError):
+        connection.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
+    connection.close()
+
+
+def fork(connection: socket.socket, listener: socket.socket) -> int | None:
+    """Start the work that the connection asks for; the number of its process, or None if nothing was asked for."""
     text, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 3)
-    process = os.fork()
+    if not text:
+        return None
+    parent, process = os.getpid(), os.fork()
     if process:
         for each in descriptors:
             os.close(each)
         with contextlib.suppress(OSError):
             connection.send(STARTED)
         return process
-    die_with_parent()
+    die_with_parent(parent)
     listener.close()
     connection.close()
     for target, source in enumerate(descriptors):
         os.dup2(source, target)
         os.close(source)
+    # Streams remember of their file whether it is a terminal and has a position.
+    sys.stdout = os.fdopen(1, "w", encoding=sys.stdout.encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False)
     os._exit(run(json.loads(text)))
 
 

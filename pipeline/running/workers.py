@@ -23,6 +23,7 @@ from pipeline.running.stage import Place, Result, run
 from pipeline.running.warm import ADDRESS
 
 SIGNS = CACHE / "signs"  # files by whose names workers know that they are in the directory of a run
+SEEN: set[str] = set()  # on a worker: the signs that it has found; they may be deleted meanwhile, as all of the cache
 CODE = ("params.yaml", "dvc.yaml", "pipeline/**/*.py")
 SET_BY_DASK = ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # to 1, as for tasks that compute in the worker itself
 
@@ -57,6 +58,8 @@ class Workers:
 
     def told(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What stages have told since the last call."""
+        if not self.orders.pull and not (SIGNS / self.orders.clone).is_file():  # new workers look for it
+            write_text(SIGNS / self.orders.clone, "")
         while not self._told.empty():
             yield self._told.get()
 
@@ -155,8 +158,9 @@ def _check_clone(orders: tuple) -> None:
         raise UserError(f"{here}: is not in the root of a clone of this project; start it there.")
     if orders.pull and _digest() != orders.clone:
         raise UserError(f"{here}: its code or params.yaml differ from those here; bring its clone up to date.")
-    if not orders.pull and not (SIGNS / orders.clone).is_file():
+    if not orders.pull and orders.clone not in SEEN and not (SIGNS / orders.clone).is_file():
         raise UserError(f"{here}: is in another directory than this one; with a clone of its own, use --pull.")
+    SEEN.add(orders.clone)
 
 
 def _on_worker(stage: str, orders: tuple) -> Result:

@@ -1,5 +1,7 @@
 """What a seed meets, and in which order."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -180,6 +182,15 @@ def test_a_draw_has_distances_where_they_are_asked_for(prepared):
         assert distances.dtype == torch.float32
         assert np.array_equal(distances, signed_distances(mask.numpy(), 4))
     assert any(not np.array_equal(plain[draw][1], measured.masks[draw]) for draw in range(IMAGES))  # it did augment
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12 on fork
+def test_a_long_name_of_the_folder_for_temporary_files_is_none_of_its_business(prepared, tmp_path, monkeypatch):
+    """The address of a socket, through which a worker sends what it has made, has at most 107 bytes."""
+    folder = f"{tmp_path}/".ljust(120, "x")
+    os.mkdir(folder)
+    monkeypatch.setattr("tempfile.tempdir", folder)
+    assert same(loader(prepared), loader(prepared, workers=1))
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12 on fork

@@ -155,7 +155,7 @@ def test_before_the_first_command_none_is_at_work(tmp_path, monkeypatch):
 
 def test_dvc_writes_who_is_at_work_where_it_is_looked_for(project):
     """While a stage runs, and with the number of a process that is there."""
-    Path("dvc.yaml").write_text(PIPELINE.replace('"NAMES"', "slow").replace("mkdir", "sleep 60 && mkdir"))
+    Path("dvc.yaml").write_text(PIPELINE.replace('"NAMES"', "slow").replace("mkdir", "sleep 10000 && mkdir"))
     process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", "--quiet", "train"], start_new_session=True)
     try:
         with pytest.raises(UserError, match=rf"^process {process.pid} is at work here: .* repro --quiet train\. "):

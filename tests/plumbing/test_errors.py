@@ -2,12 +2,17 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from pipeline.plumbing.errors import Mistakes, UserError, did_you_mean, disk_fault, listed, run_stage
+
+ROOT = Path(__file__).parents[2]
 
 
 def raising(error: BaseException):
@@ -70,6 +75,35 @@ def test_a_mistake_of_the_user_is_one_line_and_exit_code_1(capsys):
         run_stage(raising(UserError("params.yaml: fit.lr: 0 should be greater than 0.")))
     assert ended.value.code == 1
     assert capsys.readouterr() == ("", "error: params.yaml: fit.lr: 0 should be greater than 0.\n")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    ("terminal", "shown"),
+    [
+        (ASCII, "mIoU 0.5 ? 0.1 ? ?t? ??"),
+        ({"PYTHONIOENCODING": "ascii"}, "mIoU 0.5 ? 0.1 ? ?t? ??"),
+        ({"PYTHONIOENCODING": "latin-1:strict"}, "mIoU 0.5 ± 0.1 ? été ??"),
+        ({"PYTHONIOENCODING": "utf-8"}, "mIoU 0.5 ± 0.1 – été →?"),
+    ],
+)
+def test_what_a_terminal_cannot_show_is_a_question_mark(terminal, shown):
+    """On stdout, also a byte in a file name that is no letter. The error that ends it is shown with escapes."""
+    text, reason = "mIoU 0.5 ± 0.1 – été →\udce9", "a → b"
+    stage = f"def stage():\n print({text!a}); raise UserError({reason!a})"
+    code = f"from pipeline.plumbing.errors import *\n{stage}\nrun_stage(stage)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **terminal}, capture_output=True)
+    encoding = terminal.get("PYTHONIOENCODING", "ascii").partition(":")[0]
+    assert found.stdout.decode(encoding) == shown + "\n"
+    assert found.stderr.decode(encoding) == f"error: a {'→' if encoding == 'utf-8' else chr(92) + 'u2192'} b\n"
+
+
+def test_a_stage_without_a_place_to_print_to_is_run():
+    code = "from pipeline.plumbing.errors import run_stage; run_stage(lambda: print('nothing'))"
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", code]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
 
 
 def test_a_full_disk_is_one_line_with_the_path_and_what_to_do(capsys):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -64,6 +65,18 @@ def test_a_journal_that_is_begun_anew_is_read_from_its_start():
     assert kinds(follower.new()) == ["start", "point"]
     Journal("a", FACTS).point({"val/miou": 0.7}, 5, 1.0)
     assert [line.get("metrics") for line in follower.new()] == [None, {"val/miou": 0.7}]
+
+
+def test_a_journal_that_is_deleted_goes_on_in_a_new_file():
+    """What was in the old one is lost; whoever follows it loses nothing of the rest."""
+    follower, written = Follower("a"), Journal("a", FACTS)
+    written.point({"val/miou": 0.5}, 5, 1.0)
+    assert kinds(follower.new()) == ["start", "point"]
+    shutil.rmtree(".cache")
+    assert follower.new() == []
+    written.point({"val/miou": 0.7}, 10, 2.0)
+    written.end("finished")
+    assert kinds(follower.new()) == ["point", "end"]
 
 
 def test_progress_is_written_now_and_then(monkeypatch):

@@ -31,7 +31,7 @@ stages:
 WORK = """
 case $1 in
   broken) echo broken on purpose; exit 3;;
-  slow) sleep 100;;
+  slow) sleep 10000;;
 esac
 mkdir -p models/$1
 env > models/$1/environment
@@ -71,8 +71,11 @@ def dvc(*command: str) -> None:
     subprocess.run([sys.executable, "-m", "dvc", *command], check=True)
 
 
+LONG = 600.0  # seconds after which what a test waits for never comes, however busy the machine is
+
+
 def wait_until(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + LONG
     while not true():
         assert time.monotonic() < until
         time.sleep(0.05)

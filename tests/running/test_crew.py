@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from concurrent.futures import Future
@@ -82,12 +83,28 @@ def test_a_reason_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
     assert run_stages(["train@a", "train@b"], crew).counts() == {"failed": 1, "done": 1}
 
 
-def test_on_a_terminal_there_is_a_table(tmp_path):
-    code = "from tests.running.test_crew import *; run_stages(['train@a'], Crew({'train@a': GOOD}))"
+def on_a_terminal(folder: Path, name: str, **variables: str) -> str:
+    """What a run of one stage says there, in lines of 100 characters."""
+    stages = "lambda: run_stages([sys.argv[1]], Crew({sys.argv[1]: GOOD}))"
+    code = f"from tests.running.test_crew import *; from pipeline.plumbing.errors import run_stage; run_stage({stages})"
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT), "COLUMNS": "100", "LINES": "30"}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=theirs, check=True)
-    said = os.read(ours, 2**16).decode()
-    assert "1 of 1 ended: 1 done; 0 s passed" in said
+    command = [sys.executable, "-c", code, name]
+    subprocess.run(command, cwd=folder, env=environment | variables, stdout=theirs, check=True)
+    os.close(theirs)
+    return os.read(ours, 2**16).decode()
+
+
+def test_on_a_terminal_there_is_a_table(tmp_path):
+    said = on_a_terminal(tmp_path, "train@a")
+    assert re.search(r"1 of 1 ended: 1 done; \d+ s passed", said)
     assert "train@a" in said
     assert "[1/1]" not in said
+
+
+def test_on_a_terminal_of_ascii_the_table_has_its_columns(tmp_path):
+    """A name that is too long for its column ends in an ellipsis elsewhere."""
+    name = "train@" + "a-long-name-" * 9
+    plain, ascii_ = (on_a_terminal(tmp_path, name, PYTHONIOENCODING=each) for each in ("utf-8", "ascii"))
+    row = next(line for line in plain.splitlines() if "…" in line)
+    assert row.replace("…", "?") in ascii_

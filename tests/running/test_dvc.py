@@ -13,7 +13,6 @@ from dvc.fs import LocalFileSystem
 
 from pipeline.running.dvc import modify, open_file, parse, shell_command
 from pipeline.running.process import dvc_command
-from pipeline.running.warm import ADDRESS
 from tests.miniature import ROOT
 from tests.running.conftest import wait_until
 
@@ -123,9 +122,7 @@ def test_it_does_not_begin_for_a_process_that_is_gone(shells):
     assert not shells.trainings("one")
 
 
-def test_the_work_of_a_stage_goes_to_a_warm_process_where_there_is_one(monkeypatch):
-    monkeypatch.delenv(ADDRESS, raising=False)
-    assert shell_command(None, "python -m pipeline.train a") == ["/bin/sh", "-c", "exec python -m pipeline.train a"]
-    monkeypatch.setenv(ADDRESS, "somewhere")
-    handed = "exec python -m pipeline.running.handed pipeline.train a"
+def test_a_stage_takes_the_place_of_its_shell_and_knows_the_process_of_dvc():
+    handed = f"exec python -m pipeline.running.handed {os.getpid()} pipeline.train a"
     assert shell_command(None, "python -m pipeline.train a") == ["/bin/sh", "-c", handed]
+    assert shell_command(None, "sh work.sh a") == ["/bin/sh", "-c", "exec sh work.sh a"]

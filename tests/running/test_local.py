@@ -1,11 +1,11 @@
 """Slots on this machine: what each gives its stages, and how a crew ends."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from pipeline.plumbing.errors import UserError
-from pipeline.plumbing.machine import cores
 from pipeline.running import local
 from pipeline.running.local import local_crew, slots
 from tests.running.conftest import wait_until
@@ -23,11 +23,47 @@ def test_jobs_share_the_cores(machine):
     assert slots(jobs=40) == [{"OMP_NUM_THREADS": "1"}] * 40
 
 
-def test_gpus_are_taken_in_turn_and_share_the_cores(machine):
+@pytest.fixture
+def gpus(machine, monkeypatch):
+    """It has whatever GPU is asked for."""
+    monkeypatch.setattr(local, "_check_gpus", lambda *_: None)
+
+
+def on(name: str, threads: int) -> dict[str, str]:
+    """Trains there or fails."""
+    return {"CUDA_VISIBLE_DEVICES": name, "BENCHMARK_DEVICE": "cuda", "OMP_NUM_THREADS": str(threads)}
+
+
+@pytest.mark.parametrize("device", [None, "", "cuda"])
+def test_gpus_are_taken_in_turn_and_share_the_cores(gpus, monkeypatch, device):
     """So the first two of many cells are on different GPUs."""
-    names = [{"CUDA_VISIBLE_DEVICES": name, "OMP_NUM_THREADS": "2"} for name in ("0", "GPU-8f1c")]
-    assert slots(gpus="0,GPU-8f1c") == names * 3
-    assert slots(gpus="2", per_gpu=1) == [{"CUDA_VISIBLE_DEVICES": "2", "OMP_NUM_THREADS": "16"}]
+    if device is not None:
+        monkeypatch.setenv("BENCHMARK_DEVICE", device)
+    assert slots(gpus="0,GPU-8f1c") == [on("0", 2), on("GPU-8f1c", 2)] * 3
+    assert slots(gpus="2", per_gpu=1) == [on("2", 16)]
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="a GPU is here")
+@pytest.mark.parametrize(
+    ("names", "first"), [("0", "0"), ("7,0", "7"), (" 1 ", "1"), ("MIG-8f1c", "MIG-8f1c"), ("gpu0", "gpu0")]
+)
+def test_a_gpu_that_is_not_there_is_one_sentence(machine, names, first):
+    with pytest.raises(UserError) as error:
+        slots(gpus=names)
+    assert str(error.value) == (
+        f"--gpus {names}: CUDA finds no GPU {first} here. `nvidia-smi -L` lists what there is; without --gpus cells are "
+        "trained on a GPU if there is one, else on the CPU."
+    )
+
+
+@pytest.mark.skipif(not version("torch").endswith("+cpu"), reason="this torch can use a GPU")
+def test_a_torch_that_cannot_use_a_gpu_is_one_sentence(machine, monkeypatch):
+    monkeypatch.setattr(local, "is_gpu", lambda name: True)
+    with pytest.raises(UserError) as error:
+        slots(gpus="0")
+    assert str(error.value) == (
+        f"--gpus 0: torch {version('torch')} is built for the CPU alone. Install a build for CUDA, or leave --gpus out."
+    )
 
 
 def test_without_options_every_core_has_a_job(machine, monkeypatch):
@@ -64,7 +100,7 @@ def test_gpus_and_another_device_contradict_each_other(machine, monkeypatch):
         slots(gpus="0")
 
 
-def test_a_stage_gets_what_its_slot_gives(shells):
+def test_a_stage_gets_what_its_slot_gives(shells, gpus):
     places = slots(gpus="5,7", per_gpu=1)
     with local_crew(places, pull=False, extra={"BENCHMARK_LIVE": "driver"}) as crew:
         results = [crew.submit(f"train@{cell}") for cell in ("one", "two", "three")]
@@ -75,7 +111,7 @@ def test_a_stage_gets_what_its_slot_gives(shells):
         "CUDA_VISIBLE_DEVICES=7",
     }
     for each in found:
-        assert {f"OMP_NUM_THREADS={max(1, cores() // 2)}", "BENCHMARK_LIVE=driver"} <= set(each)
+        assert {"OMP_NUM_THREADS=8", "BENCHMARK_DEVICE=cuda", "BENCHMARK_LIVE=driver"} <= set(each)
     assert [stage for stage, line in crew.told() if line["kind"] == "begin"][2] == "train@three"
 
 

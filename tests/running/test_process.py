@@ -14,7 +14,9 @@ from pipeline.running import process
 from pipeline.running.process import dvc, dvc_at_once, dvc_says, end, environment, start
 from tests.running.conftest import wait_until
 
-STUBBORN = "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(os.getpid()); time.sleep(99)"
+STUBBORN = (
+    "import os, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(os.getpid()); time.sleep(10_000)"
+)
 
 
 def test_stages_find_the_python_that_runs_this():

@@ -1,11 +1,15 @@
 """A process that has the libraries loaded, and those that hand their work over to it."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,6 +17,7 @@ import pytest
 
 from pipeline.running.warm import ADDRESS, warm_process
 from tests.miniature import ROOT, Miniature
+from tests.running.conftest import LONG
 
 pytestmark = [
     pytest.mark.xdist_group("miniature b"),
@@ -47,9 +52,9 @@ def ask(folder: Path, work: str, environment: dict[str, str], *arguments: str) -
 
 
 def ended(number: int) -> bool:
-    """Whether a process ends within ten seconds."""
+    """Whether a process ends, sooner or later."""
     try:
-        psutil.Process(number).wait(10)
+        psutil.Process(number).wait(LONG)
     except psutil.NoSuchProcess:
         return True
     except psutil.TimeoutExpired:
@@ -76,7 +81,7 @@ def test_the_work_finds_its_folder_arguments_and_environment_and_the_libraries(t
 def test_a_module_is_run_by_the_warm_process_or_where_there_is_none_by_itself(tmp_path, warm, loaded):
     (tmp_path / "work.py").write_text("import sys; print(sys.argv[1:], 'torch' in sys.modules); sys.exit(3)")
     environment = warm if loaded else {key: value for key, value in warm.items() if key != ADDRESS}
-    command = [sys.executable, "-m", "pipeline.running.handed", "work", "one"]
+    command = [sys.executable, "-m", "pipeline.running.handed", str(os.getpid()), "work", "one"]
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (found.returncode, found.stdout, found.stderr) == (3, f"['one'] {loaded}\n", "")
 
@@ -117,16 +122,46 @@ def test_the_work_fails_as_it_would_alone(tmp_path, warm, work, code, complaint)
 
 def test_many_at_once(tmp_path, warm):
     asked = []
-    for number in range(8):
+    for number in range(8):  # each waits until all are there
         (tmp_path / str(number)).mkdir()
-        asked.append(ask(tmp_path / str(number), f"time.sleep(0.2); sys.exit({number})", warm))
-    assert [process.wait() for process in asked] == list(range(8))
+        work = f"open('begun', 'w')\nwhile len([*Path().glob('../*/begun')]) < 8: time.sleep(0.01)\nsys.exit({number})"
+        asked.append(ask(tmp_path / str(number), f"from pathlib import Path\n{work}", warm))
     for process in asked:
-        process.communicate()
+        process.communicate(timeout=LONG)
+    assert [process.returncode for process in asked] == list(range(8))
+
+
+def nothing(connection: socket.socket) -> None:
+    pass
+
+
+@pytest.mark.parametrize("then", [nothing, socket.socket.close, lambda connection: connection.send(b"no request")])
+def test_one_that_connects_and_asks_for_nothing_holds_nobody_up(tmp_path, warm, then: Callable):
+    """Whether it stays, goes, or sends what is no request."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            silent.connect(warm[ADDRESS])
+            then(silent)
+        process = ask(tmp_path, "sys.exit(3)", warm)
+        process.communicate(timeout=LONG)
+        assert process.returncode == 3
+
+
+@pytest.mark.parametrize("length", [81, 95, 120, 200])
+def test_a_long_name_of_the_folder_for_temporary_files_is_none_of_its_business(tmp_path, monkeypatch, length):
+    """The address of a socket has at most 107 bytes."""
+    folder = f"{tmp_path}/".ljust(length, "x")
+    os.mkdir(folder)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": folder}
+    with warm_process(environment, modules=[]) as found:
+        process = ask(tmp_path, "sys.exit(3)", environment | found)
+        assert process.communicate(timeout=LONG)[0] == "handed over 3\n"
 
 
 def test_who_asked_is_killed_and_the_work_ends(tmp_path, warm):
-    process = ask(tmp_path, "open('number', 'w').write(str(os.getpid())); time.sleep(600)", warm)
+    process = ask(tmp_path, "open('number', 'w').write(str(os.getpid())); time.sleep(10_000)", warm)
     worker = written(tmp_path / "number")
     process.kill()
     process.communicate()
@@ -138,11 +173,11 @@ def test_the_warm_process_is_killed_and_all_of_it_ends(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with warm_process(environment) as found:
         process = ask(
-            tmp_path, "open('number', 'w').write(str(os.getppid())); time.sleep(600)", {**environment, **found}
+            tmp_path, "open('number', 'w').write(str(os.getppid())); time.sleep(10_000)", {**environment, **found}
         )
         os.kill(written(tmp_path / "number"), signal.SIGKILL)
-        assert process.wait(10) == 1
-        process.communicate()
+        process.communicate(timeout=LONG)
+        assert process.returncode == 1
 
 
 def test_without_a_warm_process_nothing_is_handed_over(tmp_path, warm):

@@ -18,7 +18,7 @@ from pipeline.running import cluster
 from pipeline.running.cluster import ClusterFile
 from pipeline.running.crew import run_stages
 from pipeline.running.workers import cluster_crew, connected, dask_crew
-from tests.running.conftest import wait_until
+from tests.running.conftest import LONG, wait_until
 
 pytestmark = pytest.mark.xdist_group("dask")
 
@@ -41,12 +41,12 @@ def worker(scheduler: str, folder: Path, *options: str) -> Iterator[subprocess.P
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--no-dashboard", *options]
     process = subprocess.Popen(command, cwd=folder)
     with connected(scheduler) as client:
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=LONG)
         try:
             yield process
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(LONG)
             wait_until(lambda: not client.scheduler_info()["workers"])
 
 
@@ -69,6 +69,20 @@ def test_stages_run_on_workers_and_tell_how_they_go_on(shells, scheduler):
     assert not [line for line in found if line.startswith(("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"))]
 
 
+def test_a_cache_that_is_deleted_meanwhile_costs_no_stage(shells, scheduler):
+    """Neither on a worker that has run one, nor on one that comes later; with it goes the sign of the directory."""
+    with dask_crew(scheduler, False, {}) as crew:
+        with worker(scheduler, shells.root):
+            assert crew.submit("train@one").result(LONG).code == 0
+            shutil.rmtree(".cache")
+            assert crew.submit("train@two").result(LONG).code == 0
+        shutil.rmtree(".cache")
+        list(crew.told())
+        with worker(scheduler, shells.root):
+            assert crew.submit("train@three").result(LONG).code == 0
+    assert not list(Path(".cache/signs").iterdir())
+
+
 def test_an_interrupt_ends_what_runs_on_workers_and_leaves_them(shells, scheduler):
     with worker(scheduler, shells.root, "--nthreads", "1") as process:
         with pytest.raises(KeyboardInterrupt), dask_crew(scheduler, False, {}) as crew:
@@ -87,12 +101,12 @@ def test_a_killed_worker_costs_no_stage(shells, scheduler):
         future = crew.submit("train@slow")
         wait_until(lambda: any(each.name() == "sleep" for each in shells.processes()))
         dvc_process = next(each for each in shells.processes() if "pipeline.running.dvc" in each.cmdline())
-        Path("work.sh").write_text(Path("work.sh").read_text().replace("sleep 100", "sleep 0"))
+        Path("work.sh").write_text(Path("work.sh").read_text().replace("sleep 10000", "sleep 0"))
         with worker(scheduler, shells.root, "--nthreads", "1"):
             for each in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
                 if "sleep" not in each.name():
                     each.kill()
-            assert future.result(timeout=120).code == 0
+            assert future.result(LONG).code == 0
             assert not dvc_process.is_running()
     assert shells.trainings("slow") == 1
     for each in shells.processes():  # of work.sh, which unlike a training does not end with DVC
@@ -111,11 +125,11 @@ def test_a_job_that_ends_is_replaced(shells, monkeypatch):
     ):
         future = crew.submit("train@slow")
         wait_until(lambda: any(each.name() == "sleep" for each in shells.processes()))
-        Path("work.sh").write_text(Path("work.sh").read_text().replace("sleep 100", "sleep 0"))
+        Path("work.sh").write_text(Path("work.sh").read_text().replace("sleep 10000", "sleep 0"))
         for each in shells.processes():
             if "distributed" in " ".join(each.cmdline()):
                 each.kill()
-        assert future.result(timeout=120).code == 0
+        assert future.result(LONG).code == 0
     for each in shells.processes():  # of work.sh, which unlike a training does not end with DVC
         each.kill()
 
