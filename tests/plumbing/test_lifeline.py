@@ -35,7 +35,11 @@ def test_a_parent_that_ended_before_is_noticed(known):
 
 
 @pytest.mark.parametrize("leads", [False, True])
-@pytest.mark.parametrize(("number", "code"), [("None", 0), (str(os.getpid()), 0), ("1", -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("None", 0), (str(os.getpid()), 0), ("1", -signal.SIGKILL)],
+    ids=["no number", "the parent", "another"],  # workers that collect tests have numbers of their own
+)
 def test_a_process_whose_parent_is_there_lives_on(number, code, leads):
     """In the session of its parent or in one of its own; unless it is told of another parent."""
     work = f"from pipeline.plumbing.lifeline import die_with_parent; die_with_parent({number})"
