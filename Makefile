@@ -34,7 +34,7 @@ clean: setup
 	python -m pipeline.clean
 
 docs: setup
-	python -m pipeline.document
+	python -m pipeline.docs
 
 bench-run: setup
 	python -m pipeline.conformance.running_speed

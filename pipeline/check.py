@@ -1,9 +1,10 @@
-"""Stage `check`: validates params.yaml and dvc.yaml and writes the plan, before anything is downloaded or trained.
+"""Validate params.yaml and write the plan, before anything is downloaded or trained: the stage `check`.
 
 Resolves every option and fingerprints the code that each axis value reaches, so that a stage runs again exactly when
 something it depends on has changed its meaning. Imports no torch and takes about a second.
 """
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ NOT_OPTIONS = {"dataset": "fit", "loss": "tune"}  # keys of an entry that are ab
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     plan = make_plan()
     with whole(PLAN) as part:
         for place, content in plan.items():

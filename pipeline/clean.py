@@ -1,4 +1,4 @@
-"""Frees the workspace: `make clean`. Removes what comes back without training, and nothing else.
+"""Free the disk of what comes back without training, and of nothing else.
 
 That is the copies of outputs of which DVC's cache holds the whole, which `dvc checkout` or the next `dvc repro` puts
 back; logs, journals, kept evaluations and gradients; and what tools and killed processes left behind. Everything that
@@ -6,6 +6,7 @@ DVC has not cached stays, and so do the checkpoints of trainings that are not fi
 raw data, the report with its tables, MLflow's store and `.venv`.
 """
 
+import argparse
 import itertools
 import re
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ LEFT_BEHIND = re.compile(r"\..+\.(\d+)\.part")  # temporary names of `whole` and
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     check_idle()
     found = obstacles()
     cached = [path for path, reason in found.items() if not reason]

@@ -1,4 +1,4 @@
-"""Fetch the pretrained weights that params.yaml asks for, so that trainings find them in the cache of this machine.
+"""Fetch the pretrained weights that params.yaml asks for into the cache of this machine.
 
 `python -m pipeline.run` does so before the first cell. For machines without a network, run it on one that has one, and
 take along the folder that HF_HOME names.

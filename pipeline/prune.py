@@ -1,4 +1,4 @@
-"""Removes what params.yaml no longer names: `python -m pipeline.prune`.
+"""Remove what params.yaml no longer names.
 
 That is the directories of its cells, searches and datasets, what dvc.lock says of their stages, and their logs,
 journals, checkpoints and evaluations in `.cache/`. Without `--yes` it only says what would go. DVC's cache keeps a copy

@@ -1,4 +1,4 @@
-"""Stage `publish`: makes MLflow show exactly what the files say.
+"""Make MLflow show exactly what the files say: the stage `publish`.
 
 One MLflow experiment per dataset, with runs found by their fingerprints: one per row of the leaderboard, and below it
 one per cell, also if that only judges the weights of another; one per trial of a search for a learning rate; one with
@@ -6,6 +6,7 @@ the page of the report. What a training showed live is completed, and what param
 superseded. Doing it twice changes nothing, and after `mlflow.db` is deleted it brings everything back: `make publish`.
 """
 
+import argparse
 from typing import Any
 
 from pipeline.measure.evidence import facts_of, read_meta, source_of
@@ -30,6 +31,7 @@ from pipeline.plumbing.tracking_file import new_file
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     plan, report = read_plan("report"), Report.read()
     metas = {name: read_meta(name) for name in plan["axes"]["dataset"]}
     uri = tracking_uri()  # before a new store is opened under a temporary name

@@ -1,4 +1,4 @@
-"""Many cells at once: `python -m pipeline.run`, on this machine, on its GPUs, or on a cluster.
+"""Run the whole benchmark, many cells at once: on this machine, on its GPUs, or on a cluster.
 
 Checks everything, runs the shared stages, then every stale search for a learning rate and every stale cell through DVC
 itself, many at a time, then a plain `dvc repro` for the rest. It keeps no state of its own: DVC knows what is done, and

@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 
-from pipeline.document import attribute_docstrings
+from pipeline.docs import attribute_docstrings
 from pipeline.plumbing.plugins import Plugin
 
 

@@ -15,7 +15,7 @@ import torch
 from pipeline.conformance.cost import Call, Cost, make_batch, measure
 from pipeline.conformance.peer import IMPORTS, version
 from pipeline.conformance.peers import PEERS
-from pipeline.document import family
+from pipeline.docs import family
 from pipeline.learn.device import chosen_device
 from pipeline.learn.torchvision_schemas import declare_missing_operators
 from pipeline.losses.base import Facts, Loss

@@ -43,7 +43,7 @@ class Loss(Plugin):
     `needs_distances` or `learned_numbers` to be given more than logits and target.
 
     Its docstring has the formula in an indented block and says `Absent class:` what a class without a true pixel costs,
-    `Use:` for what data, at what price, alone or as a term, and `Family:` one of those in `pipeline/document.py`, the
+    `Use:` for what data, at what price, alone or as a term, and `Family:` one of those in `pipeline/docs.py`, the
     last two in lines of their own. docs/losses.md is made of it.
     """
 

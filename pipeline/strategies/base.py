@@ -124,7 +124,7 @@ class Strategy(Plugin):
     appears here, so every strategy meets every loss.
 
     Its docstring says `Use:` when it helps and at what price, `Calibration:` what becomes of the probabilities, and
-    `Family:` one of those in `pipeline/document.py`, each in a paragraph of its own. docs/strategies.md is made of it.
+    `Family:` one of those in `pipeline/docs.py`, each in a paragraph of its own. docs/strategies.md is made of it.
     """
 
     acts_on: ClassVar[tuple[Aspect, ...]] = ()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.testing import assert_close
 
-from pipeline.document import family
+from pipeline.docs import family
 from pipeline.losses.base import Facts, Loss
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError

@@ -9,7 +9,7 @@ import torch
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
-from pipeline import check, document
+from pipeline import check, crosschecks, docs
 from pipeline.measure.metrics.table import AVERAGES, FAMILIES, METRICS
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
@@ -19,10 +19,10 @@ from tests.losses.informed import Informed
 LOSSES, STRATEGIES = plugins.kinds("losses"), plugins.kinds("strategies")
 COMPOSED = ["chain", "two_phase"]
 SINGLE = [kind for kind in STRATEGIES if kind not in COMPOSED]
-page, entry = cache(document.page), cache(document.entry)
-every_page = pytest.mark.parametrize("folder", document.PAGES)
+page, entry = cache(docs.page), cache(docs.entry)
+every_page = pytest.mark.parametrize("folder", docs.PAGES)
 every_plugin = pytest.mark.parametrize(
-    ("folder", "kind"), [(folder, kind) for folder in document.PAGES for kind in plugins.kinds(folder)]
+    ("folder", "kind"), [(folder, kind) for folder in docs.PAGES for kind in plugins.kinds(folder)]
 )
 
 
@@ -66,7 +66,7 @@ def test_the_committed_page_is_that_of_the_code(folder):
 @every_page
 def test_the_page_is_the_same_every_time(folder):
     """Or git would show a change where there is none."""
-    assert document.page(folder) == page(folder)
+    assert docs.page(folder) == page(folder)
 
 
 @every_plugin
@@ -77,8 +77,8 @@ def test_every_option_stands_in_the_table_of_its_plugin(folder, kind):
     assert [row[0] for row in rows] == list(cls.model_fields)
     for name, _, default, _, effect in rows:
         field = cls.model_fields[name]
-        assert default == ("required" if field.is_required() else document.yaml(field.default))
-        assert effect == " ".join(document.attribute_docstrings(cls)[name].replace("`", "").split())
+        assert default == ("required" if field.is_required() else docs.yaml(field.default))
+        assert effect == " ".join(docs.attribute_docstrings(cls)[name].replace("`", "").split())
 
 
 @every_plugin
@@ -128,15 +128,15 @@ def test_no_formula_in_a_sentence_is_read_as_markup(folder, kind):
 def test_nothing_in_prose_is_read_as_markup():
     """Comparisons, products, absolute values and lists in docstrings are meant as they stand."""
     text = "If a < b > c, then <b>|x|</b> * y * `z|<w>` [0, 1](x) ~~n~~"
-    assert [each.content for each in rendered(document.prose(text)) if each.type.startswith("html")] == []
-    (inline,) = [each for each in rendered(document.prose(text)) if each.type == "inline"]
+    assert [each.content for each in rendered(docs.prose(text)) if each.type.startswith("html")] == []
+    (inline,) = [each for each in rendered(docs.prose(text)) if each.type == "inline"]
     assert {part.type for part in inline.children} <= {"text", "text_special", "code_inline"}
     assert "".join(part.content for part in inline.children) == text.replace("`", "")
 
 
 def test_a_pipe_does_not_end_a_cell():
     """Neither in prose nor in a code span."""
-    row = " | ".join(document.cell(text) for text in ["|p - g|", "`a|b`", "c", "d", "e"])
+    row = " | ".join(docs.cell(text) for text in ["|p - g|", "`a|b`", "c", "d", "e"])
     assert cells(f"| a | b | c | d | e |\n|---|---|---|---|---|\n| {row} |") == [("|p - g|", "a|b", "c", "d", "e")]
 
 
@@ -180,7 +180,9 @@ def test_it_says_truly_which_losses_a_strategy_cannot_be_crossed_with(kind):
     refused = []
     for loss in LOSSES:
         try:
-            check._check_class_weights({loss: entry("losses", loss).plugin}, {kind: entry("strategies", kind).plugin})
+            crosschecks._check_class_weights(
+                {loss: entry("losses", loss).plugin}, {kind: entry("strategies", kind).plugin}
+            )
         except UserError:
             refused.append(loss)
     assert [name for name in re.findall(r"`(\w+)`", said) if name != "compound"] == refused
@@ -200,13 +202,13 @@ def test_compositions_on_the_page_can_be_pasted_into_params():
 
 def metric_tables():
     """The text under the heading of each family on the page about metrics."""
-    parts = re.split(r"^## (.*)$", document.metrics_page(), flags=re.M)[1:]
+    parts = re.split(r"^## (.*)$", docs.metrics_page(), flags=re.M)[1:]
     return dict(zip(map(str.lower, parts[::2]), parts[1::2], strict=True))
 
 
 def test_the_committed_page_about_metrics_is_that_of_the_table():
     committed = (plugins.ROOT.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert committed == document.metrics_page(), "docs/metrics.md is out of date: run `make docs`."
+    assert committed == docs.metrics_page(), "docs/metrics.md is out of date: run `make docs`."
 
 
 def test_every_metric_stands_once_under_its_family_with_what_it_is():
@@ -232,7 +234,7 @@ def test_every_metric_stands_once_under_its_family_with_what_it_is():
 
 
 def test_the_page_about_metrics_says_what_the_end_of_a_key_means():
-    rows = cells(document.metrics_page().partition("\n## ")[0], columns=3)
+    rows = cells(docs.metrics_page().partition("\n## ")[0], columns=3)
     assert [row[0] for row in rows] == [suffix or "none" for suffix in AVERAGES]
     assert [METRICS[f"miou{suffix}"].averages for suffix in AVERAGES] == [row[1] for row in rows]
     assert METRICS["pixel_accuracy_worst"].averages == rows[-1][2]
@@ -243,11 +245,11 @@ def test_the_page_about_metrics_says_what_the_end_of_a_key_means():
     [("miou", "0 to 1"), ("mmcc", "-1 to 1"), ("nll", "0 or more, in nats"), ("loss_share", "0 to 1")],
 )
 def test_a_range_reads_as_a_person_would_write_it(key, reach):
-    assert document.range_of(METRICS[key]) == reach
+    assert docs.range_of(METRICS[key]) == reach
 
 
 @pytest.mark.parametrize("docstring", ["A loss.", "A loss.\n\n    Family: nonsense."])
 def test_a_loss_of_no_family_is_refused_with_the_families(docstring):
     """It would be missing from the page."""
     with pytest.raises(UserError, match=r"losses/mine\.py: `Family:` must be one of per pixel, overlap, "):
-        document.family("losses", "mine", docstring)
+        docs.family("losses", "mine", docstring)

@@ -1,10 +1,12 @@
-"""`make docs`: writes docs/losses.md and docs/strategies.md from the docstrings and options of the plug-ins, and
-docs/metrics.md from the table of metrics.
+"""Write the pages docs/losses.md, docs/strategies.md and docs/metrics.md from the code.
 
-A page about the plug-ins of one folder is an entry in PAGES and a template `document.FOLDER.md.j2` beside this file;
-what these pages share is in `document.macros.md.j2`.
+The first two are made of the docstrings and options of the plug-ins, the last of the table of metrics.
+
+A page about the plug-ins of one folder is an entry in PAGES and a template `docs.FOLDER.md.j2` beside this file;
+what these pages share is in `docs.macros.md.j2`.
 """
 
+import argparse
 import ast
 import inspect
 import itertools
@@ -66,6 +68,7 @@ class Entry(NamedTuple):
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     pages = {folder: page(folder) for folder in PAGES} | {"metrics": metrics_page()}
     for name, text in pages.items():
         write_text(plugins.ROOT.parent / "docs" / f"{name}.md", text)
@@ -92,7 +95,7 @@ def _render(name: str, **variables: Any) -> str:
     )
     environment.filters |= {"prose": prose, "cell": cell, "paragraphs": paragraphs}
     environment.globals |= {"entries_of": entries_of}
-    return environment.get_template(f"document.{name}.md.j2").render(variables).rstrip() + "\n"
+    return environment.get_template(f"docs.{name}.md.j2").render(variables).rstrip() + "\n"
 
 
 @cache
