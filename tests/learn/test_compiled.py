@@ -59,7 +59,7 @@ def test_a_compiled_training_learns_what_one_that_is_not_learns():
     for one, other in zip(plain.history, compiled.history, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, abs=0.01)
     assert compiled.history[-1].train_loss < 0.5 * compiled.history[0].train_loss
-    assert compiled.cost.seconds_per_iteration < 0.05  # compiling is not in it
+    assert 200 * compiled.cost.seconds_per_iteration < compiled.cost.seconds / 2  # compiling is not in it
 
 
 def train_on_gpu(compile: bool) -> Outcome:

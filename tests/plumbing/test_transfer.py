@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tenacity import wait_fixed, wait_none
+from tenacity import wait_none
 
 from pipeline.plumbing import part, transfer
 from pipeline.plumbing.archive import Archive
@@ -57,8 +57,8 @@ class Act:
     """The connection ends after so many bytes of the body."""
     surplus: int = 0
     """Bytes after the end of the file, none of which is announced."""
-    pause: float = 0
-    """Seconds of silence before the connection ends, or before the answer if it is not cut."""
+    silent: bool = False
+    """Says nothing until the client hangs up: instead of an answer, or before the connection of one that is cut ends."""
     content: bytes | None = None
     """From this answer on the file is another one."""
     ranges: bool = True
@@ -76,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         act = next(served.acts)
         served.content = act.content or served.content
         self.act = act
-        time.sleep(0 if act.cut else act.pause)
+        if act.silent and not act.cut:
+            return self.wait_for_the_client_to_hang_up()
         if act.status != 200:
             return self.answer(act.status, b"<html>an error page</html>", {})
         etag = f'"{hashlib.md5(served.content).hexdigest()}"'
@@ -105,7 +106,12 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # of one who has read enough
             self.wfile.write(body[: self.act.cut] + bytes(self.act.surplus))
             self.wfile.flush()
-        time.sleep(self.act.pause if self.act.cut else 0)
+        if self.act.silent:
+            self.wait_for_the_client_to_hang_up()
+
+    def wait_for_the_client_to_hang_up(self) -> None:
+        with suppress(ConnectionError):
+            self.connection.recv(1)
 
     def log_message(self, *_) -> None:
         pass
@@ -283,7 +289,7 @@ def test_a_later_call_continues_and_verifies_a_part_that_is_already_whole(tmp_pa
 
 
 def test_an_interrupted_process_is_continued_by_the_next(tmp_path, serve):
-    served = serve(Act(cut=CUT, pause=3))
+    served = serve(Act(cut=CUT, silent=True))
     archive = Archive(url=served.url, checksum=SHA256)
     program = "import sys; from pathlib import Path; from pipeline.plumbing.archive import Archive; from pipeline.plumbing.transfer import fetch\n"
     program += "fetch(Archive.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
@@ -308,10 +314,10 @@ def test_passing_failures_are_tried_again(tmp_path, serve, status):
 
 
 def test_a_silent_server_is_tried_again(tmp_path, serve, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUTS", (1, 0.1))
-    served = serve(Act(pause=0.3), Act(cut=CUT, pause=0.3))
+    monkeypatch.setattr(transfer, "TIMEOUTS", (600, 2))
+    served = serve(Act(silent=True), Act(cut=CUT, silent=True))
     assert_fetched(Archive(url=served.url, checksum=SHA256), tmp_path)
-    assert len(served.requests) == 3
+    assert len(served.requests) >= 3  # more where the machine is so busy that a good answer comes too late
 
 
 def test_waits_grow_and_have_jitter():
@@ -322,10 +328,10 @@ def test_waits_grow_and_have_jitter():
 
 
 def test_attempts_wait(tmp_path, serve, monkeypatch):
-    monkeypatch.setattr(transfer, "WAIT", wait_fixed(0.1))
-    start = time.monotonic()
+    waited = []
+    monkeypatch.setattr(transfer, "WAIT", lambda state: waited.append(state.attempt_number) or 0)
     fetch(Archive(url=serve(Act(status=503), Act(status=503)).url), tmp_path)
-    assert time.monotonic() - start >= 0.2
+    assert waited == [1, 2]
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(404, 1), (403, 1), (503, transfer.ATTEMPTS)])
