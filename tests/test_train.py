@@ -3,9 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -135,21 +135,30 @@ def lines(workspace: Miniature, cell: str) -> list[dict]:
     return [json.loads(line) for line in journal.read_text().splitlines()] if journal.is_file() else []
 
 
-def killed_at(workspace: Miniature, cell: str, iteration: int, **environment: str) -> None:
-    """Train until an iteration is done, then kill -9."""
-    (workspace.root / ".cache" / "journal" / f"{cell}.jsonl").unlink()  # which tells of the training before
-    command = [sys.executable, "-m", "pipeline.train", cell]
-    process = subprocess.Popen(
-        command,
-        cwd=workspace.root,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stderr=subprocess.DEVNULL,
-    )
-    while not any(line.get("iteration", 0) >= iteration for line in lines(workspace, cell)):
-        time.sleep(0.01)
-        assert process.poll() is None
-    process.kill()
-    process.wait()
+INTERRUPTED = """\
+import os, signal, sys
+from pathlib import Path
+from pipeline.plumbing.errors import run_stage
+from pipeline.plumbing.journal import Journal
+
+def progress(journal, iteration, *_):
+    if iteration == int(at):
+        exec(what)
+
+cell, at, what = sys.argv[1:]
+Journal.progress = progress
+sys.argv[1:] = [cell]
+from pipeline import train
+run_stage(train.main)
+"""
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def interrupted(workspace: Miniature, cell: str, at: int, what: str) -> subprocess.CompletedProcess[str]:
+    """Train a cell, and let something happen when an iteration is done; the first one leaves a checkpoint."""
+    settings = {"OMP_NUM_THREADS": "1", "BENCHMARK_LIVE": "off", "BENCHMARK_CHECKPOINT": "0"}
+    command = [sys.executable, "-c", INTERRUPTED, cell, str(at), what]
+    return subprocess.run(command, cwd=workspace.root, env=os.environ | settings, capture_output=True, text=True)
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(workspace):
@@ -164,13 +173,13 @@ def test_a_killed_training_goes_on_to_the_same_bits(workspace):
     whole = files_of(workspace, cell)
     shutil.rmtree(workspace.root / "models" / cell)
     shutil.rmtree(workspace.root / ".cache" / "checkpoints")
-    killed_at(workspace, cell, 20, BENCHMARK_CHECKPOINT="0.2")
-    killed_at(workspace, cell, 40, BENCHMARK_CHECKPOINT="0.2")
+    for at in (25, 40):
+        assert interrupted(workspace, cell, at, KILL).returncode == -signal.SIGKILL
     assert not (workspace.root / "models" / cell).exists()
     workspace.run("pipeline.train", cell)
     assert files_of(workspace, cell) == whole
     first, last = json.loads((workspace.root / "models" / cell / "provenance.json").read_text())["resumed_at"]
-    assert 0 < first < last < 60
+    assert 0 < first < last < 40
     assert [line["step"] for line in lines(workspace, cell) if line["kind"] == "point"] == [10, 20, 30, 40, 50, 60]
 
 
@@ -181,22 +190,11 @@ def test_code_edited_while_a_training_runs_is_refused_before_its_outputs_are_wri
     workspace.run("pipeline.check")
     workspace.run("pipeline.tune", "digits-unet_tiny-dice")
     before = files_of(workspace, cell)
-    (workspace.root / ".cache" / "journal" / f"{cell}.jsonl").unlink()
-    command = [sys.executable, "-m", "pipeline.train", cell]
-    with subprocess.Popen(
-        command,
-        cwd=workspace.root,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "BENCHMARK_LIVE": "off"},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while not any(line.get("iteration", 0) >= 1 for line in lines(workspace, cell)):
-            time.sleep(0.01)
-            assert process.poll() is None
-        workspace.edit("pipeline/losses/dice.py", "1 - dice if", "2 - dice if")
-        _, said = process.communicate()
-    assert process.returncode == 1
-    assert said.splitlines()[-1].startswith("error: the code of pipeline/losses/dice.py has changed since `check` made")
+    edit = "file = Path('pipeline/losses/dice.py'); file.write_text(file.read_text().replace('1 - dice if', '2 - dice if'))"
+    found = interrupted(workspace, cell, 30, edit)
+    assert found.returncode == 1
+    refusal = "error: the code of pipeline/losses/dice.py has changed since `check` made"
+    assert found.stderr.splitlines()[-1].startswith(refusal)
     assert files_of(workspace, cell) == before
     assert not list((workspace.root / ".cache" / "checkpoints").glob(f"{cell}-*/finished"))
     assert "validation mIoU" in workspace.run("pipeline.train", other).stdout
