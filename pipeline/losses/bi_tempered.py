@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_parts import row_by_row
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MOST_STEPS = 50  # of Newton; never needed but by logits that are no numbers
 
 
 class BiTempered(Loss):
@@ -26,8 +30,8 @@ class BiTempered(Loss):
     Range 0 (perfect) to 1 / (1 - t1), without an end for t1 = 1.
     Absent class: adds no pixel and so nothing; probability given to it costs as any other that is wrong.
     Limits: t1 = t2 = 1 is `cross_entropy`; t1 = 0, t2 = 1 is half the Brier score, (1/2) sum_c (p - g)^2.
-    Where we differ: the paper asks for t1 < 1 < t2, we allow 1. Its iteration for lambda is slow for a large t2: we
-    stop it early and take two steps of Newton, through the last of which the gradient flows.
+    Where we differ: the paper asks for t1 < 1 < t2, we allow 1. Its iteration for lambda is slow for a large t2; we
+    take Newton's, from the same start, and the gradient is that of the exact lambda.
 
     Use: against wrong labels. t1 bounds the cost of those far from the boundary, t2 softens the push of those near it.
     What it takes from wrong labels it also takes from rare classes, which look like them. It needs several times the
@@ -41,44 +45,73 @@ class BiTempered(Loss):
     """Temperature of the softmax; the higher, the heavier its tails: certainty needs larger logits."""
 
     def formula(self, batch: Batch) -> Tensor:
-        log_p = _tempered_log_softmax(batch.logits, self.t2)
-        log_p_true = log_p.gather(1, batch.true_class.unsqueeze(1)).squeeze(1)
-        power = 2 - self.t1
-        spread = (1 - (power * log_p).exp().sum(dim=1)) / power
-        return batch.mean_over_pixels(-_log_t(log_p_true, self.t1) - spread)
+        def cost(logits: Tensor, rows: Tensor) -> Tensor:
+            log_p = _tempered_log_softmax(logits, self.t2)
+            true_class = batch.true_class[:, rows].unsqueeze(1)
+            log_p_true = log_p.gather(1, true_class).clamp(max=0)
+            power = 2 - self.t1
+            of_others = _exp(power * log_p).scatter(1, true_class, 0).sum(dim=1, keepdim=True)
+            return _of_true_class(-log_p_true, self.t1) + of_others / power
+
+        return batch.mean_over_pixels(row_by_row(batch, cost))
 
 
 # Powers of probabilities are taken by their logarithms: the slope of p^(1-t) is infinite where p underflows to 0, and
 # expm1 and log1p keep their digits as t nears 1.
-def _log_t(log_x: Tensor, t: float) -> Tensor:
-    """log_t of x, from the log of x."""
-    return log_x if t == 1 else ((1 - t) * log_x).expm1() / (1 - t)
-
-
-def _log_exp_t(x: Tensor, t: float) -> Tensor:
-    """log of exp_t(x), for x <= 0 and t >= 1, where exp_t is never 0."""
-    return x if t == 1 else ((1 - t) * x).log1p() / (1 - t)
+def _of_true_class(x: Tensor, t: float) -> Tensor:
+    """-log_t p - (1 - p^(2-t)) / (2 - t) of the true class, from x = -log p; by its series where the two cancel."""
+    a, b = 1 - t, 2 - t
+    far = (-(-a * x).expm1() / a if a else x) + (-b * x).expm1() / b
+    near = x**2 / 2 * (1 - x / 3 * (b**2 - a**2 - x / 4 * (b**3 - a**3 - x / 5 * (b**4 - a**4))))
+    return torch.where(x < 0.03, near, far)
 
 
 def _tempered_log_softmax(logits: Tensor, t: float) -> Tensor:
     """log of exp_t(logits - lambda), where lambda makes the classes sum to 1."""
+    from pipeline.losses.base_autograd import Implicit  # only now, since it needs torch to be imported
+
+    if t == 1:
+        return logits.log_softmax(dim=1)
     shifted = logits - logits.detach().amax(dim=1, keepdim=True)  # lambda shifts alike, so this has no gradient
-    normaliser = _iterated(shifted.detach(), t)
-    for _ in range(2):  # each step of Newton squares the error, so the gradient that the second one carries is exact
-        fixed = normaliser.detach()
-        log_p = _log_exp_t(shifted - fixed, t)
-        excess = log_p.exp().sum(dim=1, keepdim=True) - 1
-        slope = (t * log_p.detach()).exp().sum(dim=1, keepdim=True)
-        normaliser = fixed + excess / slope
+    normaliser = Implicit.apply(shifted, lambda z: _normaliser(z, t), lambda z, x: _slope_of_normaliser(z, x, t))
     return _log_exp_t(shifted - normaliser, t)
 
 
-def _iterated(shifted: Tensor, t: float) -> Tensor:
-    """lambda by the fixed-point iteration of the paper, to about three digits, for logits of which the largest is 0."""
-    scale = torch.ones_like(shifted[:, :1])
-    for _ in range(100):
-        z = _log_exp_t(scale * shifted, t).exp().sum(dim=1, keepdim=True)
-        before, scale = scale, z ** (1 - t)
-        if (before - scale <= 1e-3 * before).all():  # scale only ever falls
+def _exp(x: Tensor) -> Tensor:
+    """e^x, at least the smallest number that is not denormal, which would take a hundred times as long."""
+    return x.clamp(min=math.log(torch.finfo(x.dtype).tiny)).exp()
+
+
+def _log_exp_t(x: Tensor, t: float) -> Tensor:
+    """log of exp_t(x), for x <= 0 and t > 1, where exp_t is never 0."""
+    return ((1 - t) * x).log1p() / (1 - t)
+
+
+def _slope_of_normaliser(z: Tensor, normaliser: Tensor, t: float) -> Tensor:
+    """d lambda / d z: the share of each class in the sum of p^t, the slopes of exp_t."""
+    return (t * _log_exp_t(z - normaliser, t)).softmax(dim=1)
+
+
+def _normaliser(z: Tensor, t: float) -> Tensor:
+    """lambda `b 1 h w`, for logits of which the largest is 0.
+
+    By Newton's method on S^(1-t) = 1, where S is the sum of exp_t(z - lambda) over classes. S^(1-t) is a mean of linear
+    functions of lambda of a negative power, so it is concave and rising: from lambda = 0 every step stays below the
+    solution, and each squares the error.
+    """
+    # Near certainty S - 1 is what the others have; the largest, and those equal to it, are kept apart for its digits.
+    others = (z < 0).to(z.dtype)
+    tops = (1 - others).sum(dim=1, keepdim=True)
+    found = torch.zeros_like(z[:, :1])
+    enough = torch.finfo(z.dtype).eps ** 0.5
+    for _ in range(MOST_STEPS):
+        stretch = (t - 1) * (found - z)
+        p = _exp(stretch.log1p() / (1 - t)) * others
+        log_top = _log_exp_t(-found, t)
+        excess = p.sum(dim=1, keepdim=True) + (tops - 1) * log_top.exp() + log_top.expm1()
+        slope = (p / (1 + stretch)).sum(dim=1, keepdim=True) + tops * (t * log_top).exp()
+        step = (1 + excess) * ((t - 1) * excess.log1p()).expm1() / (t - 1) / slope
+        found = found + step
+        if (step <= enough * (1 + found)).all():
             break
-    return -_log_t(-z.log(), t)
+    return found

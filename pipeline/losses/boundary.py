@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_parts import class_by_class, diagonal, errors, signed, truth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +21,8 @@ class Boundary(Loss):
     further in. It approximates the distance between the true and the predicted boundary, integrated along them. With
     class weights the mean over classes is weighted.
 
-    Range 0 (perfect) to the diagonal of the image: distances are in pixels, so the same relative mistake costs twice as
-    much in an image twice as large.
+    Range 0 (perfect) to the diagonal of the image, in units of the diagonal to 1: in pixels the same relative mistake
+    costs twice as much in an image twice as large.
     Absent class: left out of the mean, as in `dice`. A class that one image lacks, or that fills it, has no boundary
     there and phi = 0.
     Limits: the inner rim of a class costs it nothing; the class that takes it pays, unless the image lacks that one.
@@ -34,9 +35,19 @@ class Boundary(Loss):
     Family: boundary and shape.
     """
 
+    unit: Literal["pixel", "diagonal"] = "pixel"
+    """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight in
+    a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
+
     def needs_distances(self) -> bool:
         return True
 
     def formula(self, batch: Batch) -> Tensor:
-        cost = batch.facts.distances * (batch.p - batch.g)
-        return batch.mean_over_classes(batch.mean_of_each_class(cost), among=batch.present)
+        distances = batch.facts.distances
+        scale = 1 if self.unit == "pixel" else 1 / diagonal(batch)
+
+        def cost(error: Tensor, classes: Tensor) -> Tensor:
+            distance = distances[:, classes] * scale
+            return batch.mean_of_each_class(distance * signed(error, truth(batch, classes)))
+
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base_parts import class_by_class, errors, truth
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 
@@ -36,11 +37,14 @@ class BoundaryDoU(Loss):
     """
 
     def formula(self, batch: Batch) -> Tensor:
-        intersection = batch.overlap.tp
-        union = (batch.p**2).sum(dim=(0, 2, 3)) + batch.class_pixels - intersection  # g is 0 or 1, so g^2 = g
         alpha = (1 - 2 * _boundary_pixels(batch) / batch.class_pixels.clamp(min=1)).clamp(0, 0.8)
-        loss = (union - intersection) / (union - alpha * intersection).clamp(min=TINY)
-        return batch.mean_over_classes(loss, among=batch.present)
+
+        def cost(error: Tensor, classes: Tensor) -> Tensor:
+            difference = (error**2).sum(dim=(0, 2, 3))  # U - I, as the sum of squares that it is
+            intersection = (truth(batch, classes) * (1 - error)).sum(dim=(0, 2, 3))
+            return difference / (difference + (1 - alpha[classes]) * intersection).clamp(min=TINY)
+
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
 
 
 def _boundary_pixels(batch: Batch) -> Tensor:

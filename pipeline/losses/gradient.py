@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_parts import class_by_class, errors, signed, truth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,10 +30,14 @@ class Gradient(Loss):
     """
 
     def formula(self, batch: Batch) -> Tensor:
-        error, valid = batch.p - batch.g, batch.valid.unsqueeze(1)
-        total, pairs = 0.0, 0.0
-        for axis in (2, 3):
-            both = valid.narrow(axis, 1, valid.shape[axis] - 1) & valid.narrow(axis, 0, valid.shape[axis] - 1)
-            total = total + (error.diff(dim=axis) ** 2 * both).sum(dim=(0, 2, 3))
-            pairs = pairs + both.sum()
-        return batch.mean_over_classes(total / pairs.clamp(min=TINY))
+        valid = batch.valid.unsqueeze(1)
+        pairs = {2: valid[:, :, 1:] & valid[:, :, :-1], 3: valid[..., 1:] & valid[..., :-1]}  # by axis
+        pairs = {axis: both.to(batch.logits.dtype) for axis, both in pairs.items()}
+        number = sum(both.sum() for both in pairs.values()).clamp(min=1)
+
+        def cost(error: Tensor, classes: Tensor) -> Tensor:
+            error = signed(error, truth(batch, classes))
+            squares = ((error.diff(dim=axis) ** 2 * both).sum(dim=(0, 2, 3)) for axis, both in pairs.items())
+            return sum(squares) / number
+
+        return batch.mean_over_classes(class_by_class(errors(batch), cost))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_parts import class_by_class, diagonal, errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +23,7 @@ class Hausdorff(Loss):
     d >= 0 to the boundary of the class in its image. A mistake costs more the further it lies from the true boundary,
     as the Hausdorff distance is set by the furthest one. With class weights the mean over classes is weighted.
 
-    Range 0 (perfect) to the diagonal of the image to the power of alpha: distances are in pixels, so the value grows
-    with the image.
+    Range 0 (perfect) to the diagonal of the image to the power of alpha, in units of the diagonal to 1.
     Absent class: left out of the mean, as in `dice`. A class that one image lacks, or that fills it, has no boundary
     there and d = 0.
     Limits: alpha = 0 is the Brier score of the classes that are present. The inner rim of a class has d = 0, as in
@@ -33,18 +33,26 @@ class Hausdorff(Loss):
     paper gives the one-sided form for this reason. We average over classes, background included.
 
     Use: as a term beside `dice` or `cross_entropy`, against isolated false alarms far from an object. It hardly sees
-    errors of a pixel or two. Its value is large in large images: mind the weight, or tune the learning rate.
+    errors of a pixel or two. In pixels its value is large in large images: mind the weight, or choose the other unit.
     Family: boundary and shape.
     """
 
     alpha: float = Field(default=2.0, ge=0.0, le=4.0)
     """How much dearer far mistakes are: at 2 one that lies 10 pixels off costs a hundred times one that lies 1 pixel
     off; at 0 all cost alike."""
+    unit: Literal["pixel", "diagonal"] = "pixel"
+    """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight in
+    a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
 
     def needs_distances(self) -> bool:
         return True
 
     def formula(self, batch: Batch) -> Tensor:
-        distances = batch.facts.distances.abs()  # signed, below 0 inside the class
-        cost = (batch.p - batch.g) ** 2 * distances**self.alpha
-        return batch.mean_over_classes(batch.mean_of_each_class(cost), among=batch.present)
+        distances = batch.facts.distances  # signed, below 0 inside the class
+        scale = 1 if self.unit == "pixel" else 1 / diagonal(batch)
+
+        def cost(error: Tensor, classes: Tensor) -> Tensor:
+            distance = distances[:, classes].abs() * scale
+            return batch.mean_of_each_class(error**2 * distance**self.alpha)
+
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)

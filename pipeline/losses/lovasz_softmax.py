@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_parts import class_by_class, errors
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -28,34 +29,43 @@ class LovaszSoftmax(Loss):
     Where we differ: in nothing. The increments of J are written as the fractions they are, not as differences of
     neighbouring values, which float32 cannot tell apart in large batches.
 
-    Use: where IoU is what counts, usually after or beside `cross_entropy`: alone it starts slowly. It sorts all
-    pixels once per class, so it is among the slower losses.
+    Use: where IoU is what counts, usually after or beside `cross_entropy`: alone it starts slowly. For each class that
+    is present it sorts the pixels whose error is no smaller than the least of a true pixel, at worst all: a few times
+    the time of `cross_entropy` early in training, about fifteen times where every class has a pixel without error.
     Family: overlap.
     """
 
     def formula(self, batch: Batch) -> Tensor:
-        errors = (batch.g - batch.p).abs().movedim(1, 0).flatten(1)
-        with torch.no_grad():  # L is linear in the errors while their order stays
-            increments = _increments(errors.detach(), batch.target.flatten().byte(), batch.present.tolist())
-        return batch.mean_over_classes((errors * increments).sum(dim=1), among=batch.present)
+        all_errors = errors(batch)
+        # Two classes have the same errors, so they are sorted once.
+        shared = _ascending(all_errors[:, 0].flatten()) if all_errors.shape[1] == 2 else None
+
+        def cost(error: Tensor, classes: Tensor) -> Tensor:
+            g = batch.target.unsqueeze(1) == classes.view(1, -1, 1, 1)
+            of_classes = zip(*(maps.movedim(1, 0).flatten(1) for maps in (error, g)), strict=True)
+            return torch.stack([(e * _increments(e.detach(), true, shared)).sum() for e, true in of_classes])
+
+        return batch.mean_over_classes(class_by_class(all_errors, cost, among=batch.present), among=batch.present)
 
 
-def _increments(errors: Tensor, target: Tensor, present: list[float]) -> Tensor:
-    """`c n`: by how much each pixel, got wrong after all that have a larger error, adds to the Jaccard loss of a class.
+def _increments(errors: Tensor, true: Tensor, order: Tensor | None) -> Tensor:
+    """`n`: by how much each pixel, got wrong after all that have a larger error, adds to the Jaccard loss of a class.
 
     Ignored pixels have an error of 0 and sort below all others, whose increments do not depend on what is below.
     """
-    bits = errors.view({torch.float32: torch.int32, torch.float64: torch.int64}[errors.dtype])
-    increments = torch.zeros_like(errors)
-    wrong = torch.arange(len(target), 0, -1, dtype=torch.int32, device=errors.device)  # pixels with at least this error
-    order = None
-    for c in range(len(errors)):
-        if not present[c]:
-            continue
-        if order is None or len(errors) > 2:  # two classes have the same errors
-            order = bits[c].sort().indices  # floats from 0 on have the order of their bits, and integers sort faster
-        true = (target == c).take(order)
-        right = true.cumsum(dim=0, dtype=torch.int32) - true.int()  # true pixels with a smaller error
-        union = (right + wrong).to(errors.dtype)
-        increments[c].scatter_(0, order, torch.where(true, 1 / union, right / (union * (union - 1))))
-    return increments
+    if order is None:
+        # With an error below that of every true pixel, a pixel adds nothing: all true ones are got wrong before.
+        counted = (errors >= errors.masked_fill(~true, 1).min()).nonzero().flatten()
+        order = counted[_ascending(errors[counted])]
+    true = true.take(order)
+    right = true.cumsum(dim=0, dtype=torch.int32) - true.int()  # true pixels with a smaller error
+    wrong = torch.arange(len(order), 0, -1, dtype=torch.int32, device=errors.device)  # pixels with at least this error
+    union = (right + wrong).to(errors.dtype)
+    increments = torch.where(true, 1 / union, right / (union * (union - 1)))
+    return torch.zeros_like(errors).scatter_(0, order, increments)
+
+
+def _ascending(errors: Tensor) -> Tensor:
+    """The order from the smallest error to the largest."""
+    bits = errors.detach().view({torch.float32: torch.int32, torch.float64: torch.int64}[errors.dtype])
+    return bits.sort().indices  # floats from 0 on have the order of their bits; integers sort faster

@@ -24,7 +24,8 @@ class Recall(Loss):
     Absent class: adds no pixel and so nothing. Limits: `cross_entropy` if no pixel is found, 0 if all are. As 1 - R_c
     is FN_c / n_c, each class has its mean cross-entropy, as in `balanced_cross_entropy`, weighted by its missed pixels.
     Where we differ: the paper does not say what a tie is. To us it is a miss, so that equal logits, as before
-    training, give `cross_entropy` and not 0.
+    training, give `cross_entropy` and not 0. The authors' code counts one false negative for a class that has none, so
+    that its weight is never 0 but 1 / n_c, and divides by the number of all pixels, void ones included.
 
     Use: where some classes are missed and nobody knows beforehand which. Its gradient fades as pixels are found, and a
     class that is found altogether has none: certainty and probabilities are worse than with `cross_entropy`.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base_parts import class_by_class, errors, signed, truth
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -34,32 +36,46 @@ class SSIM(Loss):
 
     Use: as a term beside `cross_entropy`, for clean regions with fine structures. It compares contrast, so a faint
     false pattern in a flat region costs far more than the same error beside a border, where the truth varies too. Its
-    price is four blurs of every class.
+    price is four blurs of every class that is present, of 20 additions a pixel: ten to twenty times `cross_entropy`.
     Family: boundary and shape.
     """
 
     def formula(self, batch: Batch) -> Tensor:
-        p, g, valid = batch.p, batch.g, batch.valid.unsqueeze(1).to(batch.p.dtype)
-        rows, columns = (_window(size, valid) for size in valid.shape[2:])
-        weight = (rows @ valid @ columns).clamp(min=TINY)
+        from pipeline.losses.base_autograd import Linear  # only now, since it needs torch to be imported
 
-        def blur(x: Tensor) -> Tensor:
-            return rows @ x @ columns / weight
+        valid = batch.valid.unsqueeze(1).to(batch.logits.dtype)
+        weight = _summed(valid).clamp(min=TINY)
 
-        # By p - g, which is exact where p is close to g: 2 m_p m_g = m_p^2 + m_g^2 - (m_p - m_g)^2, so the factors are
-        # 1 - luminance and 1 - structure. As g is 0 or 1, g^2 = g.
-        error = p - g
-        m_g, m_error = blur(g), blur(error)
-        m_p = m_g + m_error
-        luminance = m_error**2 / (m_p**2 + m_g**2 + C1)
-        structure = (blur(error**2) - m_error**2) / (blur(p**2) - m_p**2 + m_g - m_g**2 + C2)
-        dissimilarity = batch.mean_of_each_class((luminance + structure - luminance * structure) * valid)
-        return batch.mean_over_classes(dissimilarity, among=batch.present)
+        def mean(x: Tensor) -> Tensor:
+            return Linear.apply(x, lambda x: _summed(x).div_(weight), lambda by: _summed(by / weight))
+
+        def cost(error: Tensor, classes: Tensor) -> Tensor:
+            # By e = p - g, which is exact where p is close to g. With a = m_p^2 + m_g^2 + C1 and b = v_pp + v_gg + C2
+            # the two factors are 1 - m_e^2 / a and 1 - v_ee / b; as g is 0 or 1, g^2 = g.
+            g = truth(batch, classes)
+            e = signed(error, g)
+            p = g + e
+            m_e, m_ee, m_pp, m_g = mean(e), mean(e * e), mean(p * p), mean(g)
+            m_p, square = m_g + m_e, m_e * m_e
+            a = torch.addcmul(m_g * m_g + C1, m_p, m_p)
+            b = torch.addcmul(m_pp + (m_g - m_g * m_g + C2), m_p, m_p, value=-1)
+            dissimilarity = torch.addcmul(square * b, m_ee - square, a - square) / (a * b)
+            return batch.mean_of_each_class(dissimilarity * valid)
+
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
 
 
-def _window(size: int, like: Tensor) -> Tensor:
-    """The Gaussian window along an axis as a banded matrix: its product is exact float32 where a GPU convolution is
-    not, and differences of blurred squares need that."""
-    position = torch.arange(size, dtype=like.dtype, device=like.device)
-    distance = position - position.unsqueeze(1)
-    return (-(distance**2) / (2 * SIGMA**2)).exp() * (distance.abs() <= RADIUS)
+def _summed(x: Tensor) -> Tensor:
+    """The sum of `x` (`... h w`) under the Gaussian window around each pixel.
+
+    As sums of shifted images: differences of such sums need products in full precision, which a GPU's convolutions and
+    products of matrices may lack.
+    """
+    for axis in (-2, -1):
+        size, total = x.shape[axis], x.clone()
+        for shift in range(1, min(RADIUS + 1, size)):
+            tap = math.exp(-(shift**2) / (2 * SIGMA**2))
+            for start in (0, shift):
+                total.narrow(axis, start, size - shift).add_(x.narrow(axis, shift - start, size - shift), alpha=tap)
+        x = total
+    return x

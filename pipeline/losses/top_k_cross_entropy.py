@@ -46,8 +46,11 @@ class TopKCrossEntropy(Loss):
 
     def _kept(self, batch: Batch) -> Tensor:
         """`b h w` from 0 to 1: whether a pixel is among the hardest, without gradient."""
+        number = int(batch.valid.sum())
+        if not number:
+            return torch.zeros_like(batch.cross_entropy)
         hardness = batch.cross_entropy.detach().masked_fill(~batch.valid, -1.0)  # void pixels come after all others
-        places = max(1, round(self.share * int(batch.valid.sum())), self._below_threshold(batch))
+        places = max(1, round(self.share * number), self._below_threshold(batch))
         least = hardness.flatten().topk(places, sorted=False).values.min()
         harder, tied = hardness > least, hardness == least
         # Which of the tied pixels came last would depend on their order.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from pipeline.losses.base import TINY, Batch, Loss, root
+from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,8 @@ class UnifiedFocal(Loss):
 
     over valid pixels i with true class t(i), classes c, softmax probability p and class weight w (1 without weights),
     which also weighs the mean over classes; TP, FN and FP as in `tversky`. Rare are the classes with fewer pixels in
-    the train split than an equal share, 1 / c; of two classes this is the smaller, the paper's foreground.
+    the train split than an equal share, 1 / c; of two classes this is the smaller, the paper's foreground. Where all
+    have an equal share, rare are all but class 0, the background by custom.
 
     Absent class: adds no pixel to F and is left out of the mean T. Range: 0 (perfect) upwards.
     Limits: gamma = 0 and delta = 0.5 is weight / 2 `cross_entropy` + (1 - weight) `dice`. weight = 0, gamma = 0 is
@@ -53,7 +55,7 @@ class UnifiedFocal(Loss):
     """How much easy pixels are suppressed and nearly perfect classes are enhanced; the paper tries 0.1 to 0.9."""
 
     def formula(self, batch: Batch) -> Tensor:
-        rare = (batch.prior < 1 / len(batch.prior)).to(batch.logits.dtype)
+        rare = _rare(batch.prior).to(batch.logits.dtype)
         common, asymmetric = 1 - rare, self.form == "asymmetric"
         suppressed, enhanced = 1 - asymmetric * rare, 1 - asymmetric * common
         focal = batch.focal(self.gamma).where(suppressed[batch.true_class] == 1, batch.cross_entropy)
@@ -65,3 +67,9 @@ class UnifiedFocal(Loss):
         short_of_1 = mistakes / (tp + mistakes).clamp(min=TINY)  # 1 - TI
         focal_tversky = batch.mean_over_classes(root(short_of_1, 1 - self.gamma * enhanced), among=batch.present)
         return self.weight * focal + (1 - self.weight) * focal_tversky
+
+
+def _rare(prior: Tensor) -> Tensor:
+    """`c` bool: the classes below an equal share, or all but the first if none is."""
+    below = prior < 1 / len(prior)
+    return below if below.any() else torch.arange(len(prior), device=prior.device) > 0

@@ -9,7 +9,7 @@ from pipeline.losses.base import Facts
 from tests.losses.reference import mean, valid_pixels
 
 FORMS = pytest.mark.parametrize("form", ["asymmetric", "symmetric"])
-BALANCED = Facts(train_pixels=torch.tensor([10.0, 10.0, 10.0, 10.0]))  # no class below an equal share
+BALANCED = Facts(train_pixels=torch.tensor([10.0, 10.0, 10.0, 10.0]))  # none below an equal share
 
 
 def reference(loss, logits, target, weights, facts):
@@ -17,6 +17,7 @@ def reference(loss, logits, target, weights, facts):
     p, g = valid_pixels(logits, target)
     classes = g.shape[1]
     rare = facts.train_pixels < facts.train_pixels.sum() / classes
+    rare = rare if rare.any() else np.arange(classes) > 0
     symmetric = loss.form == "symmetric"
 
     focal = []
@@ -104,11 +105,26 @@ def test_rare_classes_keep_their_full_cross_entropy(build, row, predict, gamma):
     assert loss(predict(p), row(0)).item() == pytest.approx(-0.4 * 0.9**gamma * np.log(0.1), rel=1e-5)
 
 
-def test_an_equal_share_is_not_rare(build, batch):
-    """Balanced classes are all common: suppressed, not enhanced, and priced 1 - delta."""
-    loss = build("unified_focal", delta=0.5).loss
-    expected = build("focal", gamma=0.5)(*batch) / 4 + build("dice")(*batch) / 2
-    assert_close(loss(*batch, None, BALANCED), expected)
+@pytest.mark.parametrize(("pixels", "rare"), [((501, 499), 1), ((500, 500), 1), ((499, 501), 0)])
+def test_of_two_classes_one_is_always_rare(build, row, predict, pixels, rare):
+    """Of two alike it is class 1, the foreground by custom. By the paper's equations, with F of one pixel of either."""
+    facts = Facts(train_pixels=torch.tensor([float(each) for each in pixels]))
+    p = {0: 0.4, 1: 0.7}  # of the true class; what is withheld from one is given to the other
+    logits = predict([p[0], 1 - p[0]], [1 - p[1], p[1]])
+    common = 1 - rare
+    focal = -0.6 * np.log(p[rare]) - 0.4 * (1 - p[common]) ** 0.5 * np.log(p[common])
+    short = {c: 0.6 * (1 - p[c]) + 0.4 * (1 - p[1 - c]) for c in p}
+    short = {c: short[c] / (p[c] + short[c]) for c in p}
+    expected = 0.5 * focal / 2 + 0.5 * (short[common] + short[rare] ** 0.5) / 2
+    assert build("unified_focal").loss(logits, row(0, 1), None, facts).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_of_equal_shares_all_but_the_background_are_rare(build, row, predict):
+    """A pixel of class 0 costs 1 - delta and is suppressed; one of another class costs delta, in full."""
+    loss = build("unified_focal", weight=1.0, delta=0.6, gamma=0.5).loss
+    logits = predict([0.1, 0.2, 0.65, 0.05])
+    assert loss(logits, row(2), None, BALANCED).item() == pytest.approx(-0.6 * np.log(0.65), rel=1e-5)
+    assert loss(logits, row(0), None, BALANCED).item() == pytest.approx(-0.4 * 0.9**0.5 * np.log(0.1), rel=1e-5)
 
 
 @FORMS
