@@ -26,8 +26,8 @@ class Errors(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, by: Tensor) -> tuple[Tensor, None, None]:
-        """Through the softmax: p is the error of a class that is not true. At ignored pixels all errors are 0, and so is
-        the gradient."""
+        """Through the softmax: p is the error of a class that is not true. Where all errors are 0, as at ignored
+        pixels, so is the gradient."""
         errors, t = ctx.saved_tensors
         total = (by * errors).sum(dim=1, keepdim=True)
         gradient = errors * (by + (by.gather(1, t) - total))

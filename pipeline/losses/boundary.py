@@ -36,8 +36,8 @@ class Boundary(Loss):
     """
 
     unit: Literal["pixel", "diagonal"] = "pixel"
-    """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight in
-    a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
+    """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight
+    in a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
 
     def needs_distances(self) -> bool:
         return True

@@ -41,8 +41,8 @@ class Hausdorff(Loss):
     """How much dearer far mistakes are: at 2 one that lies 10 pixels off costs a hundred times one that lies 1 pixel
     off; at 0 all cost alike."""
     unit: Literal["pixel", "diagonal"] = "pixel"
-    """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight in
-    a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
+    """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight
+    in a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
 
     def needs_distances(self) -> bool:
         return True

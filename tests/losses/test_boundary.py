@@ -25,9 +25,15 @@ def reference(loss, logits, target, weights, facts):
                 i, j = pixel
                 nearest = [np.hypot(*(pixel - other)) for other in np.argwhere(outside if inside[i, j] else inside)]
                 phi = 1 - min(nearest) if inside[i, j] else min(nearest)
-                cost += phi * (p[image, index, i, j] - inside[i, j])
+                cost += phi / unit(loss, target[image]) * (p[image, index, i, j] - inside[i, j])
         costs.append(cost / (target != 255).sum())
     return mean(np.array(costs), weights[classes])
+
+
+def unit(loss, mask):
+    """In pixels: 1, or the diagonal of the rows and columns that hold a valid pixel."""
+    known = mask != 255
+    return np.hypot(known.any(axis=1).sum(), known.any(axis=0).sum()) if loss.unit == "diagonal" else 1
 
 
 def test_false_alarm_costs_its_distance(build, row, predict_surely):
@@ -79,6 +85,26 @@ def test_distance_grows_with_the_image(build, row, predict_surely):
     large = build("boundary")(predict_surely(1, 1, 0, 0, 0, 0, 1, 1, classes=2), row(1, 1, 0, 0, 0, 0, 0, 0))
     assert small.item() == pytest.approx((3 + 2) / 4 / 2)
     assert large.item() == pytest.approx((5 + 6 + 4 + 5) / 8 / 2)
+
+
+def test_in_units_of_the_diagonal_resolution_does_not_matter(build):
+    """A disc of a quarter of the image found too far to the right by an eighth, with 32 and with 256 pixels."""
+    costs = {unit: [] for unit in ("pixel", "diagonal")}
+    for size in (32, 256):
+        i, j = (np.mgrid[:size, :size] + 0.5) / size
+        truth, found = (np.hypot(i - 0.5, j - middle) < 0.125 for middle in (0.4, 0.525))
+        surely = torch.from_numpy(np.stack([~found, found])).float()[None] * 200
+        for unit, values in costs.items():
+            values.append(build("boundary", unit=unit)(surely, torch.from_numpy(truth.astype(np.int64))[None]).item())
+    assert costs["diagonal"][1] == pytest.approx(costs["diagonal"][0], rel=0.1)
+    assert costs["pixel"][1] > 6 * costs["pixel"][0]
+
+
+def test_diagonal_is_that_of_what_is_valid(build, row, predict_surely):
+    """Four pixels in a row, padded with void: a false alarm at distance 3 of sqrt(17), and 2 of what is withheld."""
+    loss = build("boundary", unit="diagonal")
+    logits, target = predict_surely(1, 0, 0, 1, 0, 0, classes=2), row(1, 0, 0, 0, 255, 255)
+    assert loss(logits, target).item() == pytest.approx((3 + 2) / 17**0.5 / 4 / 2)
 
 
 def test_inner_rim_is_free_for_its_own_class_and_charged_to_the_other(build, row, predict_surely):

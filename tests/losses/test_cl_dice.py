@@ -95,6 +95,18 @@ def test_thick_structures_need_more_iterations(build, iterations, sensitivity):
     assert loss.item() == pytest.approx(1 - 2 * sensitivity / (1 + sensitivity), abs=1e-6)
 
 
+@pytest.mark.parametrize(("iterations", "sensitivity"), [(3, 1), (10, (2 * 60 + 1) / (2 * 64 + 1))])
+def test_default_sees_a_gap_in_a_vessel_of_ten_pixels(build, iterations, sensitivity):
+    """Its centre line is two rows of 64 pixels, reached after four erosions; a gap hides four of each."""
+    vessel = torch.zeros(1, 32, 64, dtype=torch.long)
+    vessel[:, 11:21] = 1
+    broken = vessel.clone()
+    broken[:, :, 30:34] = 0
+    loss = build("cl_dice", iterations=iterations)(surely(broken), vessel, FOREGROUND)
+    assert loss.item() == pytest.approx(1 - 2 * sensitivity / (1 + sensitivity), abs=1e-6)
+    assert build("cl_dice").iterations == 10
+
+
 def test_class_that_fills_the_image_has_no_skeleton(build):
     """It is never eroded, and neither is a prediction that knows nothing: there is nothing to compare."""
     truth = torch.zeros(1, 5, 7, dtype=torch.long)

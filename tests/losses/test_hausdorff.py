@@ -25,9 +25,16 @@ def reference(loss, logits, target, weights, facts):
                 nearest = min((np.hypot(*(pixel - other)) for other in others), default=None)
                 has_boundary = inside.any() and outside.any()
                 distance = abs((1 - nearest) if inside[i, j] else nearest) if has_boundary else 0.0
+                distance /= unit(loss, target[image])
                 cost += (p[image, index, i, j] - inside[i, j]) ** 2 * distance**loss.alpha
         costs.append(cost / (target != 255).sum())
     return mean(np.array(costs), weights[classes])
+
+
+def unit(loss, mask):
+    """In pixels: 1, or the diagonal of the rows and columns that hold a valid pixel."""
+    known = mask != 255
+    return np.hypot(known.any(axis=1).sum(), known.any(axis=0).sum()) if loss.unit == "diagonal" else 1
 
 
 def test_false_alarm_costs_its_distance_squared(build, row, predict_surely):
@@ -37,6 +44,13 @@ def test_false_alarm_costs_its_distance_squared(build, row, predict_surely):
     assert build("hausdorff", alpha=1.0)(logits, target).item() == pytest.approx((3 + 2) / 5 / 2)
     weighted = build("hausdorff")(logits, target, torch.tensor([1.0, 3.0]))
     assert weighted.item() == pytest.approx((3 * 9 + 4) / 5 / 4)
+
+
+def test_diagonal_is_the_unit_before_the_power(build, row, predict_surely):
+    """As above, with distances in units of sqrt(26)."""
+    logits, target = predict_surely(1, 0, 0, 1, 0, classes=2), row(1, 0, 0, 0, 0)
+    assert build("hausdorff", unit="diagonal")(logits, target).item() == pytest.approx((9 + 4) / 26 / 5 / 2)
+    assert build("hausdorff", unit="diagonal", alpha=1.0)(logits, target).item() == pytest.approx(5 / 26**0.5 / 5 / 2)
 
 
 def test_half_the_probability_costs_a_quarter(build, row, predict):

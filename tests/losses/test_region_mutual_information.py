@@ -16,17 +16,34 @@ RIDGE = 5e-4
 def reference(loss, logits, target, weights, facts):
     """Zhao et al. in double precision: covariances not divided by the number of regions, as in their code."""
     p = softmax(logits, axis=1)
-    classes = np.unique(target[target != 255])
+    g = np.moveaxis(np.eye(256)[target], -1, 1)  # as many classes as an index can have, void the last
+    p, g, target = pooled(p, g, target, loss.stride)
+    classes = np.flatnonzero(g[:, :255].any(axis=(0, 2, 3)))
     bounds = []
-    for image, truth in zip(p, target, strict=True):
+    for image, truth, known in zip(p, g, target, strict=True):
         centres = [
             (i, j)
-            for i, j in np.ndindex(truth.shape)
-            if 0 < i < truth.shape[0] - 1 and 0 < j < truth.shape[1] - 1 and (around(truth, i, j) != 255).all()
+            for i, j in np.ndindex(known.shape)
+            if 0 < i < known.shape[0] - 1 and 0 < j < known.shape[1] - 1 and around(known, i, j).all()
         ]
         if centres:
-            bounds.append([bound(image[index], truth == index, centres) for index in classes])
+            bounds.append([bound(image[index], truth[index], centres) for index in classes])
     return mean(np.mean(bounds, axis=0), weights[classes]) if bounds else 0.0
+
+
+def pooled(p, g, target, stride):
+    """Means over the valid pixels of each cell, and which cells have one."""
+    known = target != 255
+    shape = tuple(-(-size // stride) for size in known.shape[1:])
+    maps = [np.zeros((*each.shape[:2], *shape)) for each in (p, g)]
+    filled = np.zeros((len(p), *shape), bool)
+    for (image, a, b), _ in np.ndenumerate(filled):
+        window = image, slice(a * stride, (a + 1) * stride), slice(b * stride, (b + 1) * stride)
+        if known[window].any():
+            filled[image, a, b] = True
+            for found, each in zip(maps, (p, g), strict=True):
+                found[image, :, a, b] = each[image][:, *window[1:]][:, known[window]].mean(axis=1)
+    return *maps, filled
 
 
 def around(pixels, i, j):
@@ -145,3 +162,60 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
     more = torch.nn.functional.pad(logits, (0, 0, 0, 0, 0, 5), value=-1e4)  # five classes more, nowhere seen
     loss = build("region_mutual_information", stride=1)
     assert_close(loss(more, target), loss(logits, target))
+
+
+# --- cells of several pixels, the default ---
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Images that have regions of 3 x 3 cells: the last cells are cut, one is void and one partly so."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randint(0, 3, (2, 4, 4), generator=generator)
+    target = coarse.repeat_interleave(5, 1).repeat_interleave(5, 2)[:, :20, :17].contiguous()
+    target[0, 15:18, 12:15] = target[1, 3:5, 3:5] = 255
+    return torch.randn(2, 3, 20, 17, generator=generator), target
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_cells_are_means_of_their_valid_pixels(build, large, stride):
+    """In NumPy, cell by cell; in float64 to its last digits, and with class weights."""
+    loss, (logits, target) = build("region_mutual_information", stride=stride), large
+    weights = torch.tensor([1.0, 3.0, 0.5])
+    expected = reference(loss, logits.double().numpy(), target.numpy(), weights.numpy(), None)
+    assert loss.in_float64(logits, target, weights).item() == pytest.approx(expected, rel=1e-6)
+    assert loss(logits, target, weights).item() == pytest.approx(expected, rel=2e-4)
+
+
+def test_default_is_three(build, large):
+    """As in the authors' class."""
+    assert build("region_mutual_information")(*large) == build("region_mutual_information", stride=3)(*large)
+
+
+def test_pixels_of_cells_learn_and_void_ones_do_not(build, large):
+    """Through the mean; what is predicted at a void pixel changes nothing."""
+    loss, (logits, target) = build("region_mutual_information"), large
+    logits = logits.clone().requires_grad_()
+    loss(logits, target).backward()
+    learns = logits.grad.abs().sum(dim=1) > 0
+    assert not learns[target == 255].any()
+    assert learns[1, 5:15, 5:15].all()
+    changed = torch.where(target.unsqueeze(1) == 255, 50.0, logits.detach())
+    assert loss(changed, target) == loss(logits, target)
+
+
+def test_gradient_of_cells_equals_the_difference_quotient(build, large):
+    """In float64."""
+    loss = build("region_mutual_information")
+    logits, target = large[0][:1].double().requires_grad_(), large[1][:1]
+    assert torch.autograd.gradcheck(lambda logits: loss.in_float64(logits, target), logits, fast_mode=True)
+
+
+@pytest.mark.parametrize("size", [(6, 30), (30, 6), (1, 1)])
+def test_images_of_fewer_than_three_cells_cost_nothing(build, size):
+    """Along either axis; the gradient is 0."""
+    logits = torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = build("region_mutual_information")(logits, torch.ones(1, *size, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == 0
+    assert (logits.grad == 0).all()

@@ -8,6 +8,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.losses.reference import mean
 
@@ -106,6 +108,37 @@ def test_window_is_eleven_pixels_wide(build, distance, seen):
     target[0, 0, [3, 3 + distance]] = torch.tensor([0, 1])
     alone = 1 - ((1 + C1) / (1.25 + C1) + C1 / (0.25 + C1)) / 2
     assert (build("ssim")(torch.zeros(1, 2, 1, 20), target).item() != pytest.approx(alone)) == seen
+
+
+@pytest.mark.parametrize("pixels", [32, 64])
+def test_no_product_of_matrices_and_no_convolution(build, pixels):
+    """A GPU may round the factors of those to ten bits, under `torch.set_float32_matmul_precision("high")` among others;
+    and a product with a window as large as the image would grow faster than the number of pixels."""
+    logits = torch.zeros(1, 2, pixels, pixels, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        build("ssim")(logits, torch.arange(pixels**2).view(1, pixels, pixels) % 2).backward()
+    assert counter.get_total_flops() == 0
+
+
+def test_work_grows_with_the_number_of_pixels(build):
+    """Numbers that are written, forward and backward, with 16 times the pixels."""
+    written = [numbers_written(build("ssim"), pixels) for pixels in (64, 256)]
+    assert written[1] < 17 * written[0]
+
+
+def numbers_written(loss, pixels):
+    class Counter(TorchDispatchMode):
+        total = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            self.total += result.numel() if torch.is_tensor(result) else 0
+            return result
+
+    logits = torch.zeros(1, 2, pixels, pixels, requires_grad=True)
+    with Counter() as counter:
+        loss(logits, torch.arange(pixels**2).view(1, pixels, pixels) % 2).backward()
+    return counter.total
 
 
 def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
