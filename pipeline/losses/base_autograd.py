@@ -3,6 +3,7 @@ that it would lose. All are differentiable twice.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +84,13 @@ class InParts(torch.autograd.Function):
             (slope,) = torch.autograd.grad(value, part, of_value, create_graph=True)
             gradient = gradient.index_copy(ctx.dim, indices, slope)
         return gradient, None, None, None, None
+
+
+@torch.compiler.disable
+def in_parts(x: Tensor, *rest: Any) -> Tensor:
+    """As `InParts`: without slopes where nobody will ask for them, and outside of what `torch.compile` traces, which
+    knows no derivative inside of a function."""
+    return InParts.apply(x if torch.is_grad_enabled() else x.detach(), *rest)
 
 
 class Linear(torch.autograd.Function):

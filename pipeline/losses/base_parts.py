@@ -50,7 +50,7 @@ def class_by_class(maps: Tensor, cost: Callable[[Tensor, Tensor], Tensor], among
             depend on its own map alone.
         among: all classes by default.
     """
-    from pipeline.losses.base_autograd import InParts
+    from pipeline.losses.base_autograd import in_parts
 
     b, c, h, w = maps.shape
     asked = maps.new_ones(c) if among is None else among
@@ -59,7 +59,7 @@ def class_by_class(maps: Tensor, cost: Callable[[Tensor, Tensor], Tensor], among
     def values(part: Tensor, classes: Tensor) -> Tensor:
         return cost(part, classes).view(1, -1, 1, 1)
 
-    return InParts.apply(maps, values, 1, parts, (1, c, 1, 1)).flatten()
+    return in_parts(maps, values, 1, parts, (1, c, 1, 1)).flatten()
 
 
 def row_by_row(batch: Batch, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -69,9 +69,9 @@ def row_by_row(batch: Batch, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor
         cost: from the logits `b c k w` of k rows and their indices `k`, what their pixels cost, `b 1 k w`. What a
             pixel costs may depend on its own logits alone.
     """
-    from pipeline.losses.base_autograd import InParts
+    from pipeline.losses.base_autograd import in_parts
 
     b, c, h, w = batch.logits.shape
     rows = torch.arange(h, device=batch.logits.device)
     parts = rows.split(max(1, AT_ONCE // max(1, b * c * w)))
-    return InParts.apply(batch.logits, cost, 2, parts, (b, 1, h, w)).squeeze(1)
+    return in_parts(batch.logits, cost, 2, parts, (b, 1, h, w)).squeeze(1)
