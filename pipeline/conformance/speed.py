@@ -1,10 +1,14 @@
 """`make bench-losses`: writes docs/loss_speed.md, time and memory of every loss beside torch's cross-entropy and beside
-the same loss of other libraries. `BENCHMARK_DEVICE` chooses the device.
+the same loss of other libraries, and of ours with many classes. `BENCHMARK_DEVICE` chooses the device.
+
+With `--large` it measures the latter alone and prints their table, without writing the page.
 """
 
 import functools
+import math
 import os
 import platform
+import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -25,6 +29,10 @@ from pipeline.plumbing.files import write_text
 
 PAGE = Path("docs/loss_speed.md")
 SHAPES = ((8, 12, 180, 240), (16, 2, 256, 256))
+LARGE = (1, 150, 512, 512)
+LARGE_ROUNDS = 3  # each takes seconds
+LARGE_TIME, LARGE_MEMORY = 10.0, 16.0  # times cross-entropy, and times the logits
+DEAR = {"cl_dice", "ssim"}  # their docstrings say that they take more
 NEEDED = {"compound": {"terms": {"cross_entropy": 1.0, "dice": 1.0}}}  # options without a default
 LIMITS = {"lovasz_softmax": 8.0}  # it sorts the pixels of every class
 OVERLAP_LIMIT = 2.0
@@ -43,12 +51,16 @@ class Contender(NamedTuple):
     """The number of classes that it is limited to, if it is."""
 
 
-def main() -> None:
+def main(large_alone: bool = False) -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler announces its every start
     torch.set_num_threads(1)  # of no matter to a GPU
     device = chosen_device()
     declare_missing_operators()
     everyone = contenders()
+    large = measure_large([each for each in everyone if each.library == OURS], device)
+    if large_alone:
+        print(large_table(large))
+        return
     costs: dict[Contender, list[Cost | None]] = {each: [] for each in everyone}
     for shape in SHAPES:
         batch = make_batch(shape, device)
@@ -56,7 +68,16 @@ def main() -> None:
             fits = each.classes in (None, shape[1])
             costs[each].append(measure(each.call(batch.facts), batch) if fits else None)
             print(f"{shape} {each.kind}, {each.library}: {_cell(costs[each][-1])}", flush=True)
-    write_text(PAGE, page(costs, device))
+    write_text(PAGE, page(costs, device) + large_table(large))
+
+
+def measure_large(ours: list[Contender], device: torch.device) -> dict[str, Cost]:
+    """What each kind costs with many classes."""
+    batch, costs = make_batch(LARGE, device), {}
+    for each in ours:
+        costs[each.kind] = measure(each.call(batch.facts), batch, LARGE_ROUNDS)
+        print(f"{LARGE} {each.kind}: {_cell(costs[each.kind])}", flush=True)
+    return costs
 
 
 def contenders() -> list[Contender]:
@@ -137,6 +158,31 @@ def _cell(cost: Cost | None) -> str:
     return f"{cost.ratio:.2f} ({cost.least:.2f} to {cost.most:.2f}) | {cost.mebibytes:.0f} MiB"
 
 
+LARGE_HEAD = """
+## Many classes
+
+Ours at {shape}, with all classes present, squares of which are everywhere: the worst case for losses that take only the
+classes of the batch. Peak is in units of the logits. Target: at most {time:g} times cross-entropy and {memory:g} times
+the logits, but for those whose docstring says that they take more.
+
+| kind | time | peak | target |
+|---|---|---|---|
+"""
+
+
+def large_table(costs: dict[str, Cost]) -> str:
+    """Time and memory of our losses with many classes."""
+    logits = math.prod(LARGE) * 4 / 2**20
+    rows = []
+    for kind, cost in costs.items():
+        peak = cost.mebibytes / logits
+        missed = [f"above {LARGE_TIME:g} times cross-entropy"] if cost.ratio > LARGE_TIME else []
+        missed += [f"above {LARGE_MEMORY:g} times the logits"] if peak > LARGE_MEMORY else []
+        verdict = f"{'as it says' if kind in DEAR else 'missed'}: {', '.join(missed)}" if missed else "met"
+        rows.append(f"| {kind} | {cost.ratio:.2f} ({cost.least:.2f} to {cost.most:.2f}) | {peak:.1f} | {verdict} |\n")
+    return LARGE_HEAD.format(shape=LARGE, time=LARGE_TIME, memory=LARGE_MEMORY) + "".join(rows)
+
+
 def _target(each: Contender, costs: dict[Contender, list[Cost | None]]) -> str:
     """Whether a loss of ours is as fast as it should be, at every shape; nothing for those of others."""
     if each.library != OURS:
@@ -167,4 +213,4 @@ def hardware(device: torch.device) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(functools.partial(main, "--large" in sys.argv[1:]))

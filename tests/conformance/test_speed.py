@@ -70,14 +70,42 @@ def test_the_command_measures_all_and_writes_one_table(installed_only, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCHMARK_DEVICE", "cpu")
     monkeypatch.setattr(speed, "SHAPES", SMALL)
-    monkeypatch.setattr(speed, "measure", lambda call, batch: measure(call, batch, rounds=1))
+    monkeypatch.setattr(speed, "LARGE", (1, 5, 24, 24))
+    monkeypatch.setattr(speed, "measure", lambda call, batch, rounds=1: measure(call, batch, rounds=1))
     speed.main()
     text = (tmp_path / speed.PAGE).read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ") and " MiB " in line]
     assert len(rows) == len(contenders())
     assert all(line.count(" MiB ") == 2 for line in rows)
     assert f"torch {speed.version('torch')}" in text
-    assert capsys.readouterr().out.count("\n") == 2 * len(rows)
+    large = text.partition("## Many classes")[2]
+    assert [line.split()[1] for line in large.splitlines() if line.startswith("| ")][1:] == plugins.kinds("losses")
+    assert capsys.readouterr().out.count("\n") == 2 * len(rows) + len(plugins.kinds("losses"))
+
+
+def test_large_alone_prints_its_table_and_writes_no_page(installed_only, monkeypatch, tmp_path, capsys):
+    """What one looks at while working on a loss."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCHMARK_DEVICE", "cpu")
+    monkeypatch.setattr(speed, "LARGE", (1, 5, 24, 24))
+    monkeypatch.setattr(speed, "measure", lambda *_: Cost(2.0, 1.0, 3.0, 0.5))
+    speed.main(large_alone=True)
+    assert "| dice | 2.00 (1.00 to 3.00) | 45.5 | missed: above 16 times the logits |" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio", "logits", "verdict"),
+    [
+        ("dice", 10.0, 16.0, "met"),
+        ("dice", 10.1, 1.0, "missed: above 10 times cross-entropy"),
+        ("cl_dice", 99.0, 17.0, "as it says: above 10 times cross-entropy, above 16 times the logits"),
+    ],
+)
+def test_target_with_many_classes(kind, ratio, logits, verdict):
+    """150 MiB of logits; a loss may take more where it says so."""
+    text = speed.large_table({kind: Cost(ratio, ratio, ratio, 150 * logits)})
+    assert text.endswith(f"| {kind} | {ratio:.2f} ({ratio:.2f} to {ratio:.2f}) | {logits:.1f} | {verdict} |\n")
 
 
 @pytest.mark.parametrize(
