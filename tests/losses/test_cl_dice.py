@@ -7,6 +7,7 @@ from scipy.ndimage import generate_binary_structure, maximum_filter, minimum_fil
 from scipy.special import softmax
 from torch.testing import assert_close
 
+from pipeline.plumbing.errors import UserError
 from tests.losses.reference import mean
 
 FOREGROUND = torch.tensor([0.0, 1.0])  # class weights that leave class 1 alone
@@ -132,3 +133,10 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
     logits, target = batch
     more = torch.nn.functional.pad(logits, (0, 0, 0, 0, 0, 5), value=-1e4)  # five classes more, nowhere seen
     assert_close(build("cl_dice")(more, target), build("cl_dice")(logits, target))
+
+
+@pytest.mark.parametrize("value", [0, 51, 2.5])
+def test_iterations_out_of_range_is_refused(build, value):
+    """With the name of the key."""
+    with pytest.raises(UserError, match=r"cl_dice\.iterations: "):
+        build("cl_dice", iterations=value)

@@ -38,6 +38,8 @@ OTHER_VALUES = {  # for options of no simple type, or whose range holds one of t
     ("focal", "alpha"): [[1.0, 2.0, 0.5, 4.0]],
     ("top_k_cross_entropy", "threshold"): [0.7],  # the value jumps there; 0.5 is where two classes tie up to rounding
     ("poly", "epsilon"): [-1.0, 10.0],
+    ("cl_dice", "iterations"): [1],  # images of 6 x 5 pixels are eroded away by the default, so more changes nothing
+    ("region_mutual_information", "stride"): [2, 3],  # besides 1, see NEEDED
 }
 FOR_FOUR_CLASSES = {("focal", "alpha")}  # as long as there are classes, so of no use with batches of 1 to 4 channels
 FOR_LARGE_IMAGES = {("region_mutual_information", "stride")}  # 4 x 4 pixels have no region of 3 x 3 cells
@@ -299,10 +301,10 @@ TARGET = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 1, 1], [2, 2, 255, 25
 
 
 def test_right_is_better_than_wrong(loss):
-    """Every class taken for the next one."""
+    """Every class taken for the next one. In units of the diagonal of so small an image distances are small, too."""
     if reason := BLIND_TO_SWAPPED_CLASSES.get(loss.described()["kind"]):
         pytest.skip(reason)
-    assert loss(confident(TARGET), TARGET) < loss(confident(TARGET).roll(1, dims=1), TARGET) - 0.1
+    assert loss(confident(TARGET), TARGET) < loss(confident(TARGET).roll(1, dims=1), TARGET) - 0.03
 
 
 @arbitrary

@@ -8,6 +8,7 @@ import torch
 from scipy.special import softmax
 from torch.testing import assert_close
 
+from pipeline.plumbing.errors import UserError
 from tests.losses.reference import mean
 
 RIDGE = 5e-4
@@ -219,3 +220,10 @@ def test_images_of_fewer_than_three_cells_cost_nothing(build, size):
     loss.backward()
     assert loss.item() == 0
     assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize("value", [0, 9, 1.5])
+def test_stride_out_of_range_is_refused(build, value):
+    """With the name of the key."""
+    with pytest.raises(UserError, match=r"region_mutual_information\.stride: "):
+        build("region_mutual_information", stride=value)
