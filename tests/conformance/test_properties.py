@@ -25,6 +25,7 @@ BY_ITS_DEFINITION = {  # why a property is not one of ours
     ("boundary", "empty mask"): "a class that fills the image has no boundary to be far from",
     ("hausdorff", "empty mask"): "a class that fills the image has no boundary to be far from",
     ("cl_dice", "empty mask"): "a class that fills the image has no centre line",
+    ("unified_focal", "order"): "of classes of equal shares the first is not rare, being the background by custom",
     ("mcc", "empty mask"): "what does not vary has no correlation",
     ("region_mutual_information", "empty mask"): "what does not vary has no information",
 }
