@@ -135,16 +135,20 @@ def option(name: str, schema: dict[str, Any], effect: str) -> tuple[str, ...]:
     types = [each.get("type", "any") for each in schema.get("anyOf", [schema])]
     words = [YAML_WORDS.get(each, each) for each in types]
     default = f"`{yaml(schema['default'])}`" if "default" in schema else "required"
-    choices = [f"`{choice}`" for choice in schema.get("enum", [])]
+    choices = [f"`{choice}`" for each in schema.get("anyOf", [schema]) for choice in each.get("enum", [])]
     bounds = [f"{word} {schema[bound]:g}" for bound, word in BOUNDS.items() if bound in schema]
     return f"`{name}`", " or ".join(words), default, ", ".join(choices + bounds), effect
 
 
 def attribute_docstrings(cls: type) -> dict[str, str]:
-    """The string below each annotated attribute in the body of a class; Python itself forgets them."""
-    body = ast.parse(inspect.getsource(cls)).body[0].body
-    pairs = [pair for pair in itertools.pairwise(body) if [*map(type, pair)] == [ast.AnnAssign, ast.Expr]]
-    return {node.target.id: after.value.value for node, after in pairs}
+    """The string below each annotated attribute in the body of a class, or of the classes of this project that it
+    inherits from; Python itself forgets them."""
+    found = {}
+    for each in reversed([each for each in cls.__mro__ if each.__module__.startswith("pipeline.")]):
+        body = ast.parse(inspect.getsource(each)).body[0].body
+        pairs = [pair for pair in itertools.pairwise(body) if [*map(type, pair)] == [ast.AnnAssign, ast.Expr]]
+        found |= {node.target.id: after.value.value for node, after in pairs}
+    return found
 
 
 def _of_one_formula(family: str) -> list[list[str]]:

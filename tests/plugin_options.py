@@ -1,5 +1,6 @@
 """What the contract tests of losses and strategies ask of the options of a plug-in."""
 
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -17,11 +18,13 @@ def needed_options(cls: type[Plugin]) -> dict[str, Any]:
 def other_values(cls: type[Plugin], option: str) -> list[Any]:
     """Values of an option besides its default: each other choice, or a number from each end of its range."""
     field = cls.model_fields[option]
-    if get_origin(field.annotation) is Literal:
-        return [choice for choice in get_args(field.annotation) if choice != field.default]
-    if field.annotation is bool:
-        return [not field.default]
-    assert field.annotation in (int, float), f"{cls.__name__}.{option}: of no type that can be moved without a hint."
+    types = [each for each in get_args(field.annotation) if each is not NoneType] or [field.annotation]
+    kind = types[0] if field.default is None else field.annotation  # of `bool | None`, what there is beside None
+    if get_origin(kind) is Literal:
+        return [choice for choice in get_args(kind) if choice != field.default]
+    if kind is bool:
+        return [value for value in (False, True) if value != field.default]
+    assert kind in (int, float), f"{cls.__name__}.{option}: of no type that can be moved without a hint."
     values = []
     for bound in field.metadata:
         if isinstance(bound, annotated_types.Ge | annotated_types.Le):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.losses.base import Facts
+from pipeline.losses.base import Facts, with_background
 from pipeline.plumbing.labels import IGNORE
 from pipeline.strategies.base import ClassStatistics, Strategy
 
@@ -34,7 +34,7 @@ class Criterion(nn.Module):
     def forward(self, logits: Tensor, target: Tensor, distances: Tensor | None = None, iteration: int = 0) -> Tensor:
         """The loss of a batch, as `pipeline.losses.base.Loss` describes it; `iteration` is counted from 0."""
         phase = self.phases[bisect.bisect(self.starts, iteration) - 1]
-        logits, target = phase(logits, target)
+        logits, target = phase(with_background(logits), target)
         self.seen += count_classes(target, len(self.seen))
         facts = Facts(self.train_pixels, self.train_images, distances, iteration / self.iterations, self.learned)
         return self.loss(logits, target, phase.class_weights, facts)

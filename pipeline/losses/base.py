@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.losses.base_target import check_target
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.plugins import Plugin
@@ -75,13 +76,17 @@ class Loss(Plugin):
                 have zero gradient and no share in any mean; without a valid pixel the loss is 0 with zero gradient.
             class_weights: `c` positive weights, or None for equal ones. Only their ratios matter.
             facts: what the loss asks for besides, if it does.
+
+        Raises UserError for a target of another shape or type, or with other values (on a GPU the values are checked
+        without waiting for it, so there the error is one of the device).
         """
         with torch.autocast(logits.device.type, enabled=False):
-            logits = logits.float()
-            if logits.shape[1] == 1:
-                logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-            weights = None if class_weights is None else class_weights.float()
-            return self.formula(Batch(logits, target.long(), weights, facts or Facts()))
+            logits = with_background(logits.float())
+            # Divided first: in float32 what is small altogether would be 0.
+            weights = None if class_weights is None else (class_weights / class_weights.max()).float()
+            batch = Batch(logits, target.long(), weights, facts or Facts())
+            check_target(target, batch)
+            return self.formula(batch)
 
     def formula(self, batch: Batch) -> Tensor:
         """The loss itself, in the precision of `batch.logits`."""
@@ -89,7 +94,7 @@ class Loss(Plugin):
 
 
 class Overlap(NamedTuple):
-    """Soft counts of each class over all valid pixels of a batch, `c` each."""
+    """Soft counts of each class over all valid pixels of a batch, `c` each, or of each image, `b c` each."""
 
     tp: Tensor
     """sum_i p g: probability given to the class where it is true."""
@@ -156,6 +161,14 @@ class Batch:
         return counts[: self.logits.shape[1]].to(self.logits.dtype)
 
     @cached_property
+    def class_pixels_of_images(self) -> Tensor:
+        """`b c`: the same in each image."""
+        images = len(self.target)
+        places = self.target + (IGNORE + 1) * torch.arange(images, device=self.target.device).view(-1, 1, 1)
+        counts = torch.bincount(places.flatten(), minlength=images * (IGNORE + 1)).view(images, IGNORE + 1)
+        return counts[:, : self.logits.shape[1]].to(self.logits.dtype)
+
+    @cached_property
     def present(self) -> Tensor:
         """`c` of 0 and 1: which classes have a true pixel.
 
@@ -175,13 +188,16 @@ class Batch:
     @cached_property
     def overlap(self) -> Overlap:
         """Soft true positives, false positives and false negatives."""
-        if self.logits.shape[1] > 2:
-            from pipeline.losses.base_overlap import SoftCounts  # only now, since it needs torch to be imported
+        from pipeline.losses.base_counts import soft_overlap  # only now, since it needs torch to be imported
 
-            return Overlap(*SoftCounts.apply(self.logits, self.true_class, self.valid.to(self.logits.dtype)))
-        p, others = self.logits.softmax(dim=1), self.valid.unsqueeze(1).to(self.logits.dtype) - self.g
-        tp, fp = (p * self.g).sum(dim=(0, 2, 3)), (p * others).sum(dim=(0, 2, 3))
-        return Overlap(tp, fp, fp.flip(0))  # of two classes, one misses what the other wrongly claims
+        return soft_overlap(self, per_image=False)
+
+    @cached_property
+    def overlap_of_images(self) -> Overlap:
+        """The same in each image, `b c` each."""
+        from pipeline.losses.base_counts import soft_overlap
+
+        return soft_overlap(self, per_image=True)
 
     def weighted_by(self, factors: Tensor) -> Batch:
         """The same batch with every class weight multiplied by a factor of its class (`c`)."""
@@ -198,14 +214,35 @@ class Batch:
         return values.sum(dim=(0, 2, 3)) / self.valid.sum().clamp(min=1)
 
     def mean_over_classes(self, values: Tensor, among: Tensor | None = None) -> Tensor:
-        """Mean of `values` (`c`) weighted by class, over all classes or over those `among` which is 1 (`c`, 0 or 1)."""
+        """Mean of `values` (`... c`) weighted by class, over all classes or over those where `among` (`... c`) is 1."""
         weights = torch.ones_like(values) if self.class_weights is None else self.class_weights.to(values.dtype)
-        return weighted_mean(values, weights if among is None else weights * among)
+        weights = weights if among is None else weights * among
+        return ratio((values * weights).sum(dim=-1), weights.sum(dim=-1))
+
+
+def with_background(logits: Tensor) -> Tensor:
+    """One channel is the logit of the foreground: made two, with 0 for the background. More are left as they are."""
+    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+def ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """part / whole, and 0 where both are 0."""
+    return part / whole.where(whole > 0, 1.0)
+
+
+def fraction(part: Tensor, rest: Tensor) -> Tensor:
+    """part / (part + rest), both at least 0; 0 of nothing.
+
+    By the smaller of the two: the derivative of x / (x + y) by x is a difference, which has no right digit where y is
+    nothing beside x, as for a rare class that is hardly found in a large batch.
+    """
+    whole = (part + rest).clamp(min=TINY)
+    return torch.where(part <= rest, part / whole, 1 - rest / whole)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Sum of weighted values over the sum of weights; 0 if there is no weight at all."""
-    return (values * weights).sum() / weights.sum().clamp(min=TINY)
+    return ratio((values * weights).sum(), weights.sum())
 
 
 def root(values: Tensor, exponent: Tensor | float) -> Tensor:

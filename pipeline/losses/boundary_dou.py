@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Batch, Loss
-from pipeline.losses.base_parts import class_by_class, errors, truth
+from pipeline.losses.base import TINY, Batch, fraction
+from pipeline.losses.base_overlap import OverlapLoss
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class BoundaryDoU(Loss):
+class BoundaryDoU(OverlapLoss):
     """Boundary difference over union loss (Sun, Luo, Li, "Boundary Difference over Union Loss for Medical Image
     Segmentation", MICCAI 2023).
 
@@ -27,7 +28,8 @@ class BoundaryDoU(Loss):
     weights the mean over classes is weighted.
 
     Range 0 (perfect) to 1.
-    Absent class: left out of the mean, as in `dice`.
+    Absent class: by the option `absent`; charged, it counts as boundary altogether. With two classes both are in the
+    mean, as in the authors' code, unless `background` says otherwise.
     Limits: alpha is 0 where at least half of a class is boundary, and there this is the Jaccard loss in squared form.
     Where we differ: the authors' code adds 1e-5 to both sides of each ratio, lets alpha become negative for thin
     objects, which the paper does not, and charges an absent class with its false positives.
@@ -36,22 +38,24 @@ class BoundaryDoU(Loss):
     Family: boundary and shape.
     """
 
+    background: bool = True
+    """Whether class 0 has a share in the mean over classes, as in the authors' code."""
+
+    def squared(self) -> bool:
+        return True
+
     def formula(self, batch: Batch) -> Tensor:
-        alpha = (1 - 2 * _boundary_pixels(batch) / batch.class_pixels.clamp(min=1)).clamp(0, 0.8)
+        n = self.counts(batch)
+        alpha = (1 - 2 * (n.pixels - self._interior_pixels(batch)) / n.pixels.clamp(min=TINY)).clamp(0, 0.8)
+        mistakes = n.fp + n.fn  # of squares: U - I = sum_i (p - g)^2, as p^2 + g^2 = (p - g)^2 + 2 p g
+        loss = fraction(mistakes, (1 - alpha) * n.tp)
+        return self.mean(loss, self.without_background(self.counted(n)), batch)
 
-        def cost(error: Tensor, classes: Tensor) -> Tensor:
-            difference = (error**2).sum(dim=(0, 2, 3))  # U - I, as the sum of squares that it is
-            intersection = (truth(batch, classes) * (1 - error)).sum(dim=(0, 2, 3))
-            return difference / (difference + (1 - alpha[classes]) * intersection).clamp(min=TINY)
-
-        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
-
-
-def _boundary_pixels(batch: Batch) -> Tensor:
-    """`c`: pixels of each class with a neighbour that is not of it: of another class, void, or beyond the image."""
-    target = batch.target
-    around = torch.nn.functional.pad(target, (1, 1, 1, 1), value=IGNORE)
-    neighbours = around[:, :-2, 1:-1], around[:, 2:, 1:-1], around[:, 1:-1, :-2], around[:, 1:-1, 2:]
-    interior = torch.stack([neighbour == target for neighbour in neighbours]).all(dim=0)
-    counts = torch.bincount(target.where(interior, IGNORE).flatten(), minlength=IGNORE + 1)
-    return batch.class_pixels - counts[: batch.logits.shape[1]]
+    def _interior_pixels(self, batch: Batch) -> Tensor:
+        """`c` or `b c`: pixels of each class that are not on its boundary: all four neighbours are of it, too."""
+        target = batch.target
+        around = torch.nn.functional.pad(target, (1, 1, 1, 1), value=IGNORE)
+        neighbours = around[:, :-2, 1:-1], around[:, 2:, 1:-1], around[:, 1:-1, :-2], around[:, 1:-1, 2:]
+        interior = torch.stack([neighbour == target for neighbour in neighbours]).all(dim=0)
+        inner = replace(batch, target=target.where(interior, IGNORE))
+        return inner.class_pixels if self.over == "batch" else inner.class_pixels_of_images

@@ -109,7 +109,8 @@ class Compound(Loss):
         return len(self._terms) if self.weights == "learned" else 0
 
     def formula(self, batch: Batch) -> Tensor:
-        values = [ramp.at(batch.facts.progress) * loss.formula(batch) for ramp, loss in self._terms]
+        now = [(ramp.at(batch.facts.progress), loss) for ramp, loss in self._terms]
+        values = [weight * loss.formula(batch) for weight, loss in now if weight > 0]
         s = batch.facts.learned
         if self.weights == "fixed" or s is None:
             return sum(values)

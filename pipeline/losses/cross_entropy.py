@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import Batch, Loss, ratio
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 
@@ -44,7 +44,7 @@ class CrossEntropy(Loss):
             batch.logits, batch.target, weights, ignore_index=IGNORE, reduction="sum"
         )
         total_weight = batch.valid.sum() if weights is None else (weights * batch.class_pixels).sum()
-        return total / total_weight.clamp(min=TINY)
+        return ratio(total, total_weight.to(total.dtype))
 
     def _smoothed(self, batch: Batch) -> Tensor:
         """`b h w`: cross-entropy of each pixel with the smoothed target."""

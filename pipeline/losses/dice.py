@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import TINY
+from pipeline.losses.base_overlap import Counts, OverlapLoss
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 SMALLEST = 1e-30  # least Dice in a logarithm; its slope, 1e30, leaves room in float32 for a loss that is scaled up
 
 
-class Dice(Loss):
+class Dice(OverlapLoss):
     """Soft Dice loss.
 
         L = mean_c f(D_c),  D_c = 2 sum_i p_i,c g_i,c / (sum_i p_i,c^k + sum_i g_i,c^k)
@@ -22,13 +23,13 @@ class Dice(Loss):
     the option `denominator`, and f(D) = 1 - D, -log D or log cosh(1 - D), the option `form`. f is taken of each class,
     before the mean. With class weights the mean over classes is weighted.
 
-    Range 0 (perfect) to 1, to 69 with `log` and to 0.434 with `log_cosh`. Absent class: left out of the mean (see
-    `Batch.present`); every other class has a true pixel, so no smoothing constant is needed. Background is a class
-    as any other.
+    Range 0 (perfect) to 1, to 69 with `log` and to 0.434 with `log_cosh`.
+    Absent class: by the option `absent`. Every other class has a true pixel, so it needs no smoothing constant. With
+    two classes, as in V-Net, the loss is that of the foreground.
     Limits: `tversky` with alpha = beta = 0.5 is the plain form. For hard predictions both denominators give 1 - Dice.
     Near a perfect prediction `log` is the linear form, and `log_cosh` half its square.
-    Where we differ: V-Net (equation of section 3) is binary and sums over one volume; we sum over the batch and average
-    over classes.
+    Where we differ: V-Net (equation of section 3) sums over one volume; we sum over what `over` says, and average over
+    classes where there are more than two.
 
     Use: for small or rare classes, and where Dice or IoU is what counts, since each class has the same say however few
     its pixels. Where all is wrong its gradient is small, save that of `log`, and its probabilities tend to be too
@@ -46,14 +47,12 @@ class Dice(Loss):
     `log_cosh` slows down as a class is found, its slope being tanh(1 - D) (Jadon, "A survey of loss functions for
     semantic segmentation", CIBCB 2020, log-cosh Dice)."""
 
-    def formula(self, batch: Batch) -> Tensor:
-        tp, fp, fn = batch.overlap
-        predicted = tp + fp if self.denominator == "plain" else (batch.p**2).sum(dim=(0, 2, 3))
-        sizes = predicted + tp + fn  # g is 0 or 1, so g^k = g
-        dice = 2 * tp / sizes.clamp(min=TINY)
-        return batch.mean_over_classes(self._price(dice), among=batch.present)
+    def squared(self) -> bool:
+        return self.denominator == "squared"
 
-    def _price(self, dice: Tensor) -> Tensor:
+    def of_each_class(self, n: Counts) -> Tensor:
+        sizes = n.tp + n.fp + n.tp + n.fn  # also of squares: sum_i p^2 + g^2 = 2 sum_i p g + sum_i (p - g)^2
+        dice = 2 * n.tp / sizes.clamp(min=TINY)
         if self.form == "log":
             return -dice.clamp(min=SMALLEST).log()
         return 1 - dice if self.form == "linear" else torch.cosh(1 - dice).log()

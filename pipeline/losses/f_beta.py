@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import TINY
+from pipeline.losses.base_overlap import Counts, OverlapLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class FBeta(Loss):
+class FBeta(OverlapLoss):
     """Soft F-beta loss (Hashemi et al., "Asymmetric Loss Functions and Deep Densely-Connected Networks for
     Highly-Imbalanced Medical Image Segmentation", IEEE Access 2019, the asymmetric similarity loss).
 
@@ -22,21 +23,22 @@ class FBeta(Loss):
     over classes c and all valid pixels i of the batch, with softmax probability p and one-hot truth g. With class
     weights the mean over classes is weighted.
 
-    Range 0 (perfect) to 1. Absent class: left out of the mean, as in `dice`.
+    Range 0 (perfect) to 1. Absent class: by the option `absent`. With two classes, as in the paper, the loss is that of
+    the foreground.
     Limits: beta = 1 is `dice` (plain). It is `tversky` with alpha = 1 / (1 + beta^2) and beta = beta^2 / (1 + beta^2),
     which sum to 1: one option says how precision and recall are traded, as in the score of that name.
-    Where we differ: the paper is binary; we average over classes.
+    Where we differ: of more than two classes we take the mean. There a false positive of one class is a false negative
+    of another, and the trade is between small and large classes, as in `tversky`.
 
     Use: as `tversky`, where results are judged by an F-beta score.
     Family: overlap.
     """
 
     beta: float = Field(default=2.0, gt=0.0, le=10.0)
-    """How many times as important recall is as precision. Must not be 0: nothing found would then be undefined."""
+    """How many times as important recall of a class is as its precision. Must not be 0: nothing found would then be
+    undefined."""
 
-    def formula(self, batch: Batch) -> Tensor:
-        tp, fp, fn = batch.overlap
+    def of_each_class(self, n: Counts) -> Tensor:
         recall_weight = self.beta**2
-        found = (1 + recall_weight) * tp
-        score = found / (found + recall_weight * fn + fp).clamp(min=TINY)
-        return batch.mean_over_classes(1 - score, among=batch.present)
+        found = (1 + recall_weight) * n.tp
+        return 1 - found / (found + recall_weight * n.fn + n.fp).clamp(min=TINY)

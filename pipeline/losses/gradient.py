@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base import Batch
+from pipeline.losses.base_classes import LossPerClass
 from pipeline.losses.base_parts import class_by_class, errors, signed, truth
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Gradient(Loss):
+class Gradient(LossPerClass):
     """Gradient loss: squared difference of the spatial derivatives (the L2 form of the gradient difference loss of
     Mathieu, Couprie, LeCun, "Deep multi-scale video prediction beyond mean square error", ICLR 2016, equation 6).
 
@@ -23,11 +24,15 @@ class Gradient(Loss):
     Range 0 (perfect) to 4. It sees edges only: adding a constant to p changes nothing, so alone it cannot tell which
     side of an edge is which class of region; use it as a term beside cross-entropy or Dice.
     Absent class: stays in the mean, since an edge where the truth has none is an error.
+    Limits: both of two classes have the same edges, so there class weights change nothing.
     Where we differ: the paper takes the difference of absolute derivatives, which forgets the direction of an edge.
 
     Use: as a term, never alone, for thin structures and sharp borders whose labels are exact to the pixel.
     Family: boundary and shape.
     """
+
+    background: bool = True
+    """Whether class 0 has a share in the mean over classes. Of two classes it changes nothing."""
 
     def formula(self, batch: Batch) -> Tensor:
         valid = batch.valid.unsqueeze(1)
@@ -40,4 +45,5 @@ class Gradient(Loss):
             squares = ((error.diff(dim=axis) ** 2 * both).sum(dim=(0, 2, 3)) for axis, both in pairs.items())
             return sum(squares) / number
 
-        return batch.mean_over_classes(class_by_class(errors(batch), cost))
+        among = self.without_background(batch.logits.new_ones(batch.logits.shape[1]))
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among), among)

@@ -1,4 +1,4 @@
-"""Jaccard: intersection over union of prediction and truth, also of soft labels."""
+"""Jaccard: intersection over union of prediction and truth, also of smoothed labels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import Batch, Overlap, fraction
+from pipeline.losses.base_overlap import Counts, OverlapLoss
+from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Jaccard(Loss):
+class Jaccard(OverlapLoss):
     """Soft Jaccard (IoU) loss that is a metric on probabilities (Wang, Ning, Blaschko, "Jaccard Metric Losses:
     Optimizing the Jaccard Index with Soft Labels", NeurIPS 2023, the first of their two forms).
 
@@ -23,11 +25,12 @@ class Jaccard(Loss):
     the product p g in place of the minimum, p = g would not be the best answer to a soft label g. With class weights
     the mean over classes is weighted.
 
-    Range 0 (prediction equal to the labels) to 1. Absent class: one without a true pixel is left out of the mean, as in
-    `dice`, also where smoothing gives it a share of every label.
+    Range 0 (prediction equal to the labels) to 1. Absent class: by the option `absent`, as one without a true pixel
+    also where smoothing gives it a share of every label. With two classes the loss is that of the foreground, as the
+    authors' of one channel is.
     Limits: without smoothing p g is the minimum, and this is `tversky` with alpha = beta = 1.
     Where we differ: the paper's soft labels are those of a teacher, or smoothed near boundaries only, and a threshold
-    says which classes count as present.
+    says which classes count as present. Here a label is one class, and may be smoothed evenly.
 
     Use: where IoU is what counts, usually in a sum with `cross_entropy`. Compared with `dice` it is flatter for a
     class hardly found and steeper for one nearly right.
@@ -38,18 +41,15 @@ class Jaccard(Loss):
     """Share of each label spread evenly over all classes. Above 0 the least loss is at probabilities short of
     certainty."""
 
-    def formula(self, batch: Batch) -> Tensor:
-        sizes, distance = self._smoothed(batch) if self.label_smoothing else _exact(batch)
-        return batch.mean_over_classes(2 * distance / (sizes + distance).clamp(min=TINY), among=batch.present)
+    def of_each_class(self, n: Counts) -> Tensor:
+        return fraction(n.fp + n.fn, n.tp)  # |p - g| is FP + FN, and |p| + |g| is 2 TP + FP + FN
 
-    def _smoothed(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """`c` each: |p| + |g| and |p - g| for smoothed labels."""
-        p, s = batch.p, self.label_smoothing
-        g = (1 - s) * batch.g + s / p.shape[1] * batch.valid.unsqueeze(1)
-        return (p + g).sum(dim=(0, 2, 3)), (p - g).abs().sum(dim=(0, 2, 3))
-
-
-def _exact(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The same for one-hot truth, where |p - g| is what is wrong."""
-    tp, fp, fn = batch.overlap
-    return 2 * tp + fp + fn, fp + fn
+    def overlap(self, batch: Batch) -> Overlap:
+        """Of smoothed labels with the minimum of p and g in place of their product; they are the same for others."""
+        if not self.label_smoothing:
+            return super().overlap(batch)
+        p, pixels = batch.p, (0, 2, 3) if self.over == "batch" else (2, 3)
+        even = self.label_smoothing / p.shape[1] * batch.valid.unsqueeze(1)
+        g = (1 - self.label_smoothing) * batch.g + even
+        parts = torch.minimum(p, g), (p - g).clamp(min=0), (g - p).clamp(min=0)
+        return Overlap(*(part.sum(dim=pixels) for part in parts))

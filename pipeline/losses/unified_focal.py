@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Batch, Loss, root
+from pipeline.losses.base import Batch, Loss, fraction, root
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class UnifiedFocal(Loss):
 
         tp, fp, fn = batch.overlap
         mistakes = self.delta * fn + (1 - self.delta) * fp
-        short_of_1 = mistakes / (tp + mistakes).clamp(min=TINY)  # 1 - TI
+        short_of_1 = fraction(mistakes, tp)  # 1 - TI
         focal_tversky = batch.mean_over_classes(root(short_of_1, 1 - self.gamma * enhanced), among=batch.present)
         return self.weight * focal + (1 - self.weight) * focal_tversky
 

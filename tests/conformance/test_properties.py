@@ -17,7 +17,7 @@ from pipeline.conformance.properties import PROPERTIES, judge
 from pipeline.conformance.references import over_batch
 from pipeline.plumbing import plugins
 from tests.losses.informed import Informed
-from tests.losses.test_contract import FOR_FOUR_CLASSES, KINDS, NEEDED, OPTIONS, build_loss, moved, reference_value
+from tests.losses.variants import FOR_FOUR_CLASSES, KINDS, NEEDED, OWN_OPTIONS, build_loss, moved, reference_value
 
 BY_ITS_DEFINITION = {  # why a property is not one of ours
     ("l1", "absent: scale"): "an error is spread over all classes",
@@ -54,7 +54,7 @@ def our(kind: str) -> Subject:
         weights=build().refuses_class_weights() is None,
         options=tuple(
             f"**{ {option: value} }"
-            for owner, option in OPTIONS
+            for owner, option in OWN_OPTIONS
             if owner == kind and (owner, option) not in FOR_FOUR_CLASSES
             for value in moved(kind, option)
         ),

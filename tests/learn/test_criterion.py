@@ -239,3 +239,30 @@ def test_state_holds_what_was_learnt_and_seen():
     other.load_state_dict(criterion.state_dict())
     assert other.learned.tolist() == [1.0, -2.0]
     assert other.seen.tolist() == [40, 0, 0]
+
+
+# --- one logit channel ---
+
+
+@pytest.mark.parametrize("strategy", ["logit_adjustment", HARD, "class_weights"])
+def test_one_channel_is_the_foreground_before_a_background_of_0(strategy):
+    """For what a strategy does to logits, too: a shift of each class, and the pixels that are hardest."""
+    statistics = ClassStatistics(PIXELS[:, :2], np.minimum(PIXELS[:, :2], 1))
+    logits, target = torch.randn(2, 1, 4, 5), torch.arange(40).view(2, 4, 5) % 2
+    criterion = Criterion(
+        plugins.build("losses", "cross_entropy", {}, "x"),
+        plugins.build_unnamed("strategies", strategy, "x"),
+        statistics,
+        1,
+    )
+    both = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    assert criterion(logits, target) == criterion(both, target)
+
+
+def test_logit_adjustment_of_one_channel_by_hand():
+    """Of 250 and 10 pixels the foreground is shifted by log(10 / 260), the background by log(250 / 260)."""
+    statistics = ClassStatistics(PIXELS[:, :2], np.minimum(PIXELS[:, :2], 1))
+    strategy = plugins.build_unnamed("strategies", "logit_adjustment", "x")
+    criterion = Criterion(plugins.build("losses", "cross_entropy", {}, "x"), strategy, statistics, 1)
+    value = criterion(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, dtype=torch.int64))
+    assert value.item() == pytest.approx(np.log(260 / 10), rel=1e-5)

@@ -3,8 +3,10 @@
 Everything is session-scoped, so that hypothesis may use it.
 """
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from pipeline.learn.torchvision_schemas import declare_missing_operators
 from pipeline.plumbing import plugins
@@ -58,3 +60,23 @@ def smp_losses():
     """The losses of segmentation_models_pytorch."""
     declare_missing_operators()
     return pytest.importorskip("segmentation_models_pytorch").losses
+
+
+@pytest.fixture(scope="session")
+def operating_point():
+    """`operating_point(loss, 0.2)`: recall and precision of the threshold that a loss finds best, where a pixel shows
+    one number, normally distributed around 1 in the foreground and around -1 in the background, and so large a share
+    of the pixels is foreground."""
+
+    def found(loss, share):
+        numbers = round(2000 * (1 - share) / share), 2000  # of pixels, at the quantiles of their distribution
+        shown = [centre + norm.ppf((np.arange(n) + 0.5) / n) for centre, n in zip((-1, 1), numbers, strict=True)]
+        target = torch.tensor([[[0] * numbers[0] + [1] * numbers[1]]])
+        pixels = torch.from_numpy(np.concatenate(shown)).view(1, 1, 1, -1).float()
+        thresholds = torch.linspace(-2, 2, 161)
+        best = min(thresholds, key=lambda threshold: loss(100 * (pixels - threshold).sign(), target).item())
+        positive = (pixels > best).flatten()
+        hits = (positive & (target.flatten() == 1)).sum()
+        return (hits / numbers[1]).item(), (hits / positive.sum()).item()
+
+    return found

@@ -1,7 +1,5 @@
 """Compound: the sum by hand, and a sentence for each mistake in its terms."""
 
-import importlib
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +10,7 @@ from pipeline.losses.compound import Ramp
 from pipeline.losses.dice import Dice
 from pipeline.plumbing import plugins
 from pipeline.plumbing.errors import UserError
+from tests.losses.reference import reference_of
 
 KNOWN = ", ".join(plugins.kinds("losses"))
 
@@ -25,8 +24,7 @@ def reference(loss, logits, target, weights, facts):
         if isinstance(weight, dict):
             weight = weight["start"] + facts.progress * (weight["end"] - weight["start"])
         term = plugins.build("losses", name, options, name)
-        module = importlib.import_module(f"tests.losses.test_{term.described()['kind']}")
-        value = module.reference(term, logits, target, weights, facts)
+        value = reference_of(term, logits, target, weights, facts)
         if loss.weights == "learned":
             s = facts.learned[k]
             value = (np.exp(-s) * value + s / 2) * (target != 255).any()
@@ -129,8 +127,8 @@ def test_the_place_named_is_that_of_the_entry():
 
 
 def test_weights_of_terms_change_their_shares(build, row, predict_surely):
-    """A wrong pixel of two costs L1 1/2 and Dice 2/3 (truth 0 0, prediction 0 1: Dice of class 0 is 2 / 3)."""
-    prediction, truth = predict_surely(0, 1, classes=2), row(0, 0)
+    """A wrong pixel of two costs L1 1/2 and Dice 1/3 (truth 1 1, prediction 1 0: Dice of the foreground is 2 / 3)."""
+    prediction, truth = predict_surely(1, 0, classes=2), row(1, 1)
     loss = build("compound", terms={"l1": 1.0, "dice": 6.0})(prediction, truth)
     assert loss.item() == pytest.approx(1 / 2 + 6 * (1 / 3))
     assert loss.dtype == torch.float32
@@ -208,3 +206,18 @@ def test_a_term_with_learned_weights_is_refused(build):
     assert refusal(build, {"inner": inner, "l1": 1.0}) == (
         "compound.terms.inner: a term cannot learn weights of its own; only the outermost compound can."
     )
+
+
+def test_a_term_of_weight_0_is_not_computed(build, batch, monkeypatch):
+    """Cross-entropy that gives way to a slow loss does not pay for it before."""
+    terms = {"cross_entropy": {"weight": {"start": 1.0, "end": 0.0}}, "dice": {"weight": {"start": 0.0, "end": 1.0}}}
+    loss, computed = build("compound", terms=terms).loss, []
+    for part in loss.parts():
+        formula = type(part).formula
+        monkeypatch.setattr(
+            type(part), "formula", lambda self, batch, f=formula: (computed.append(self.kind), f(self, batch))[1]
+        )
+    for progress, expected in ((0.0, ["cross_entropy"]), (0.5, ["cross_entropy", "dice"]), (1.0, ["dice"])):
+        computed.clear()
+        loss(*batch, facts=Facts(progress=progress))
+        assert computed == expected

@@ -18,13 +18,13 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".pytest_cache")
     [
         ("base.py", "logits = logits.float()", "", "test_half_precision_is_computed_in_float32", "focal-False-dtype0"),
         (
-            "base_overlap.py",
+            "base_counts.py",
             "@ mask.flatten(1)",
             "@ (0 * mask + 1).flatten(1)",
             "test_masking_a_border_is_cropping_it",
             "dice-border0",
         ),
-        ("tversky.py", ", among=batch.present", "", "test_value_is_that_of_the_reference", "tversky"),
+        ("base_overlap.py", "(n.pixels > 0)", "(n.pixels >= 0)", "test_value_is_that_of_the_reference", "tversky"),
     ],
     ids=["float32", "ignore mask", "class rule"],
 )

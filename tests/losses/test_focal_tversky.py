@@ -7,7 +7,6 @@ from torch.testing import assert_close
 
 from tests.losses.reference import mean, valid_pixels
 
-FOREGROUND = torch.tensor([0.0, 1.0])  # class weights that leave the index of class 1 alone
 GAMMAS = pytest.mark.parametrize("gamma", [1.0, 4 / 3, 2.0, 3.0])
 
 
@@ -34,8 +33,8 @@ def test_gamma_one_is_tversky(build, batch, weights):
 def test_a_single_class_is_a_power_of_its_tversky_loss(build, row, predict, p, gamma):
     """The law, not only a value."""
     logits, truth = predict([1 - p, p], [0.8, 0.2]), row(1, 0)
-    tversky = build("tversky")(logits, truth, FOREGROUND).item()
-    focal = build("focal_tversky", gamma=gamma)(logits, truth, FOREGROUND).item()
+    tversky = build("tversky")(logits, truth).item()
+    focal = build("focal_tversky", gamma=gamma)(logits, truth).item()
     assert focal == pytest.approx(tversky ** (1 / gamma), rel=1e-5)
 
 
@@ -49,8 +48,8 @@ def test_the_power_is_taken_of_each_class_before_the_mean(build, row, predict_su
 def test_alpha_prices_false_positives_and_beta_false_negatives(build, row, predict_surely):
     """As in `tversky`: 1 - 1 / (1 + alpha) and 1 - 1 / (1 + beta), each to the power of 3/4."""
     loss = build("focal_tversky", alpha=0.25, beta=0.5)
-    false_positive = loss(predict_surely(1, 1, 0, classes=2), row(1, 0, 0), FOREGROUND)
-    false_negative = loss(predict_surely(1, 0, 0, classes=2), row(1, 1, 0), FOREGROUND)
+    false_positive = loss(predict_surely(1, 1, 0, classes=2), row(1, 0, 0))
+    false_negative = loss(predict_surely(1, 0, 0, classes=2), row(1, 1, 0))
     assert false_positive.item() == pytest.approx((1 - 1 / 1.25) ** 0.75)
     assert false_negative.item() == pytest.approx((1 - 1 / 1.5) ** 0.75)
 
@@ -96,3 +95,11 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
     logits, target = batch
     more = torch.nn.functional.pad(logits, (0, 0, 0, 0, 0, 5), value=-1e4)  # five classes more, nowhere seen
     assert_close(build("focal_tversky")(more, target), build("focal_tversky")(logits, target))
+
+
+def test_one_false_alarm_and_one_miss_of_classes_of_equal_size(build):
+    """alpha = 0.1 and beta = 0.9: the prices of Tversky, (1 - 2 / 2.1) and (1 - 1 / 1.9), to the power of 3/4."""
+    loss, truth = build("focal_tversky", alpha=0.1, beta=0.9), torch.tensor([[[0, 0, 1, 1]]])
+    false_alarm, miss = (torch.tensor([[[wrong]]]) for wrong in ([-99.0, 99, 99, 99], [-99.0, -99, -99, 99]))
+    assert loss(false_alarm, truth).item() == pytest.approx(0.1019, abs=1e-4)
+    assert loss(miss, truth).item() == pytest.approx(0.5710, abs=1e-4)

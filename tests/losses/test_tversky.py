@@ -7,8 +7,6 @@ from torch.testing import assert_close
 
 from tests.losses.reference import mean, valid_pixels
 
-FOREGROUND = torch.tensor([0.0, 1.0])  # class weights that leave the index of class 1 alone
-
 
 def reference(loss, logits, target, weights, facts):
     """Salehi et al., equation 3, for each class, over all images of the batch."""
@@ -21,21 +19,21 @@ def reference(loss, logits, target, weights, facts):
 
 def test_one_false_positive_costs_alpha(build, row, predict_surely):
     """TP = 1, FP = 1: 1 - 1 / (1 + alpha)."""
-    loss = build("tversky", alpha=0.25, beta=0.5)(predict_surely(1, 1, 0, classes=2), row(1, 0, 0), FOREGROUND)
+    loss = build("tversky", alpha=0.25, beta=0.5)(predict_surely(1, 1, 0, classes=2), row(1, 0, 0))
     assert loss.item() == pytest.approx(1 - 1 / 1.25)
 
 
 def test_one_false_negative_costs_beta(build, row, predict_surely):
     """TP = 1, FN = 1: 1 - 1 / (1 + beta)."""
-    loss = build("tversky", alpha=0.25, beta=0.5)(predict_surely(1, 0, 0, classes=2), row(1, 1, 0), FOREGROUND)
+    loss = build("tversky", alpha=0.25, beta=0.5)(predict_surely(1, 0, 0, classes=2), row(1, 1, 0))
     assert loss.item() == pytest.approx(1 - 1 / 1.5)
 
 
 def test_by_default_missing_is_dearer_than_a_false_alarm(build, row, predict_surely):
     """The paper's use: small lesions must be found."""
     loss = build("tversky")
-    missed = loss(predict_surely(1, 0, 0, classes=2), row(1, 1, 0), FOREGROUND)
-    false_alarm = loss(predict_surely(1, 1, 0, classes=2), row(1, 0, 0), FOREGROUND)
+    missed = loss(predict_surely(1, 0, 0, classes=2), row(1, 1, 0))
+    false_alarm = loss(predict_surely(1, 1, 0, classes=2), row(1, 0, 0))
     assert missed > false_alarm
 
 
@@ -82,7 +80,7 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
 
 def test_false_positives_of_an_absent_class_are_paid_for(build, row, predict_surely):
     """They are the false negatives of the class that is there: 1 - 2 / (2 + 2 beta)."""
-    loss = build("tversky", beta=0.5)(predict_surely(0, 0, 1, 1, classes=2), row(0, 0, 0, 0))
+    loss = build("tversky", beta=0.5)(predict_surely(0, 0, 1, 1, classes=3), row(0, 0, 0, 0))
     assert loss.item() == pytest.approx(1 - 2 / 3)
 
 
@@ -90,4 +88,22 @@ def test_weight_of_an_absent_class_changes_nothing(build, batch):
     """It is left out of the mean together with its weight."""
     logits, target = batch[0], batch[1].where(batch[1] != 3, 0)
     one, other = (build("tversky")(logits, target, torch.tensor([1.0, 2.0, 0.5, w])) for w in (0.0, 9.0))
-    assert one == other
+    assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("options", "recall", "precision"),
+    [({}, 0.911, 0.703), ({"background": True}, 0.818, 0.798)],
+    ids=["foreground", "both classes"],
+)
+def test_the_best_operating_point_is_that_of_the_index(build, operating_point, options, recall, precision):
+    """Where 40 % of the pixels are foreground: by its integral over two normal distributions."""
+    assert operating_point(build("tversky", **options), 0.4) == pytest.approx((recall, precision), abs=0.012)
+
+
+def test_one_false_alarm_and_one_miss_of_classes_of_equal_size(build):
+    """alpha = 0.1 and beta = 0.9: TP = 2 and FP = 1, 1 - 2 / 2.1; TP = 1 and FN = 1, 1 - 1 / 1.9."""
+    loss, truth = build("tversky", alpha=0.1, beta=0.9), torch.tensor([[[0, 0, 1, 1]]])
+    false_alarm, miss = (torch.tensor([[[wrong]]]) for wrong in ([-99.0, 99, 99, 99], [-99.0, -99, -99, 99]))
+    assert loss(false_alarm, truth).item() == pytest.approx(0.0476, abs=1e-4)
+    assert loss(miss, truth).item() == pytest.approx(0.4737, abs=1e-4)
