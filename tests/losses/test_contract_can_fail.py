@@ -16,7 +16,13 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".pytest_cache")
 @pytest.mark.parametrize(
     ("file", "old", "new", "noticed_by", "case"),
     [
-        ("base.py", "logits = logits.float()", "", "test_half_precision_is_computed_in_float32", "focal-False-dtype0"),
+        (
+            "base.py",
+            "with_background(logits.float())",
+            "with_background(logits)",
+            "test_half_precision_is_computed_in_float32",
+            "focal-False-dtype0",
+        ),
         (
             "base_counts.py",
             "@ mask.flatten(1)",
