@@ -14,29 +14,22 @@ if TYPE_CHECKING:
     from pipeline.losses.base import Batch
 
 
-def soft_overlap(batch: Batch, per_image: bool) -> Overlap:
-    """True positives, false positives and false negatives, `c` each, or `b c` of each image."""
-    mask = batch.valid.to(batch.logits.dtype)
-    if batch.logits.shape[1] > 2:
-        return Overlap(*SoftCounts.apply(batch.logits, batch.true_class, mask, per_image, False)[:3])
-    p, others, pixels = batch.logits.softmax(dim=1), mask.unsqueeze(1) - batch.g, (2, 3) if per_image else (0, 2, 3)
-    tp, fp = (p * batch.g).sum(dim=pixels), (p * others).sum(dim=pixels)
-    return Overlap(tp, fp, fp.flip(-1))  # of two classes, one misses what the other wrongly claims
-
-
-def squared_overlap(batch: Batch, per_image: bool) -> Overlap:
-    """The same with squared errors: sum_i p^2 (1 - g) for false positives, sum_i (1 - p)^2 g for false negatives.
+def soft_overlap(batch: Batch, per_image: bool, squared: bool = False) -> Overlap:
+    """True positives, false positives and false negatives, `c` each, or `b c` of each image; if `squared`, with
+    sum_i p^2 (1 - g) for false positives and sum_i (1 - p)^2 g for false negatives.
 
     Each is a sum of its own: of a rare class, what two sums over all pixels differ by would have no digit right.
     """
     mask = batch.valid.to(batch.logits.dtype)
-    if batch.logits.shape[1] > 2:
-        return Overlap(*SoftCounts.apply(batch.logits, batch.true_class, mask, per_image, True)[:3])
-    error, g, pixels = (batch.p[:, 1] - batch.g[:, 1]) ** 2, batch.g[:, 1], (1, 2) if per_image else (0, 1, 2)
-    tp = (batch.p * batch.g).sum(dim=(2, 3) if per_image else (0, 2, 3))
-    missed, false_alarms = (error * g).sum(dim=pixels), (error * (mask - g)).sum(dim=pixels)
-    fp = torch.stack([missed, false_alarms], dim=-1)
-    return Overlap(tp, fp, fp.flip(-1))
+    if batch.logits.shape[1] > 2 and not torch.compiler.is_compiling():  # a compiler joins the passes itself
+        return Overlap(*SoftCounts.apply(batch.logits, batch.true_class, mask, per_image, squared)[:3])
+    p, g, pixels = batch.logits.softmax(dim=1), batch.g, (2, 3) if per_image else (0, 2, 3)
+    mistaken, power = p * (mask.unsqueeze(1) - g), 2 if squared else 1
+    tp, fp = (p * g).sum(dim=pixels), (mistaken**power).sum(dim=pixels)
+    if p.shape[1] == 2:
+        return Overlap(tp, fp, fp.flip(-1))  # one misses what the other wrongly claims
+    missed = mistaken.sum(dim=1, keepdim=True) * g
+    return Overlap(tp, fp, (missed**power).sum(dim=pixels))
 
 
 class SoftCounts(torch.autograd.Function):
@@ -90,15 +83,17 @@ class SoftCounts(torch.autograd.Function):
             by_p = by_p.scatter(1, t, _at(by_tp, t) - _at(by_fn, t) * missed)
             return p * (by_p - (by_p * p).sum(dim=1, keepdim=True)) * mask, None, None, None, None
         if ctx.squared:
-            if_true = _at(by_tp, t) - _at(by_fn, t) * 2 * mistaken.sum(dim=1, keepdim=True)
+            missed = mistaken.sum(dim=1, keepdim=True)  # 1 - right, with its digits
+            if_true = _at(by_tp, t) - 2 * _at(by_fn, t) * missed
             by_wrong, weighted = 2 * by_fp[..., None, None] * mistaken, mistaken**2
-            by_weighted = 2 * by_fp
+            of_wrong = (2 * by_fp.unsqueeze(-2) @ weighted.flatten(2)).view_as(t)
+            mean, beyond_mean = of_wrong + if_true * right, if_true * missed - of_wrong
         else:
-            if_true = _at(by_tp - by_fn, t)
-            by_wrong, weighted, by_weighted = by_fp[..., None, None], mistaken, by_fp
-        mean = (by_weighted.unsqueeze(-2) @ weighted.flatten(2)).view_as(t) + if_true * right  # of dL/dp, weighted by p
-        gradient = (by_wrong - mean).mul_(mistaken).mul_(mask)
-        return gradient.scatter_(1, t, (if_true - mean) * right * mask), None, None, None, None
+            if_true, by_wrong = _at(by_tp - by_fn, t), by_fp[..., None, None]
+            mean = (by_fp.unsqueeze(-2) @ mistaken.flatten(2)).view_as(t) + if_true * right
+            beyond_mean = if_true - mean
+        gradient = (by_wrong - mean).mul_(mistaken).mul_(mask)  # the mean is that of dL/dp, weighted by p
+        return gradient.scatter_(1, t, beyond_mean * right * mask), None, None, None, None
 
 
 def _at(by_count: Tensor, t: Tensor) -> Tensor:

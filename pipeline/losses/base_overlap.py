@@ -66,9 +66,9 @@ class OverlapLoss(LossPerClass):
     def overlap(self, batch: Batch) -> Overlap:
         """Soft true positives, false positives and false negatives, `c` or `b c` each."""
         if self.squared():
-            from pipeline.losses.base_counts import squared_overlap  # only now, since it needs torch to be imported
+            from pipeline.losses.base_counts import soft_overlap  # only now, since it needs torch to be imported
 
-            return squared_overlap(batch, per_image=self.over != "batch")
+            return soft_overlap(batch, per_image=self.over != "batch", squared=True)
         return batch.overlap if self.over == "batch" else batch.overlap_of_images
 
     def counts(self, batch: Batch) -> Counts:

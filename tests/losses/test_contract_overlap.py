@@ -212,6 +212,16 @@ def test_functional_gradients_are_those_of_backward(kind, classes, batch):
     assert_close(torch.func.grad(loss)(logits.detach(), target), logits.grad)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@overlap_losses
+def test_compiled_it_is_the_same(kind, classes, batch):
+    """`torch.compile` is given the plain sums, in place of the function with a backward pass of its own."""
+    logits, target = batch[0][:, :classes], batch[1] % classes
+    loss = build_loss(kind, {}).loss
+    torch.compiler.reset()
+    assert_close(torch.compile(lambda logits: loss(logits, target), backend="eager")(logits), loss(logits, target))
+
+
 @overlap_losses
 @pytest.mark.parametrize("classes", [2, 3])
 def test_nothing_costs_less_than_nothing(kind, classes):
