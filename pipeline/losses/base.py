@@ -209,10 +209,6 @@ class Batch:
         weights = self.valid if self.class_weights is None else self.class_weights[self.true_class] * self.valid
         return weighted_mean(values, weights.to(values.dtype))
 
-    def mean_of_each_class(self, values: Tensor) -> Tensor:
-        """`c`: mean of `values` (`b c h w`, 0 at ignored pixels) over valid pixels."""
-        return values.sum(dim=(0, 2, 3)) / self.valid.sum().clamp(min=1)
-
     def mean_over_classes(self, values: Tensor, among: Tensor | None = None) -> Tensor:
         """Mean of `values` (`... c`) weighted by class, over all classes or over those where `among` (`... c`) is 1."""
         weights = torch.ones_like(values) if self.class_weights is None else self.class_weights.to(values.dtype)

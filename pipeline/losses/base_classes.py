@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base import Batch, Loss, ratio
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class LossPerClass(Loss):
     """A loss of each class, averaged over classes, of which the background, class 0, may be left out.
 
-    `formula` hands `self.among(batch)` to `Batch.mean_over_classes`. A loss whose paper counts the background of two
-    classes declares the option anew, with true for its default.
+    `formula` hands `self.among(batch)` to `Batch.mean_over_classes`, and lets pixels count by `pixel_weights` or has
+    class weights act otherwise where the foreground is alone in that mean. A loss whose paper counts the background of
+    two classes declares the option anew, with true for its default.
     """
 
     background: bool | None = None
@@ -37,3 +38,16 @@ class LossPerClass(Loss):
         if self.background or (self.background is None and among.shape[-1] > 2):
             return among
         return among * (torch.arange(among.shape[-1], device=among.device) > 0)
+
+    def mean_over_pixels(self, values: Tensor, batch: Batch) -> Tensor:
+        """`c`: mean of `values` (`b c h w`) of each class over the pixels, each by its weight."""
+        weights = self.pixel_weights(batch)
+        return ratio((values * weights).sum(dim=(0, 2, 3)), weights.sum())
+
+    def pixel_weights(self, batch: Batch) -> Tensor:
+        """`b 1 h w`: what a pixel counts, 0 if it is ignored: 1, but w_0 / w_1 in the background where the foreground
+        is alone in the mean, so that class weights have nothing else to weigh."""
+        valid = batch.valid.unsqueeze(1).to(batch.logits.dtype)
+        if batch.class_weights is None or not self.foreground_alone(batch.logits.shape[1]):
+            return valid
+        return ratio(batch.class_weights, batch.class_weights[1])[batch.true_class].unsqueeze(1) * valid

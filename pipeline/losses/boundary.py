@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base import Batch
+from pipeline.losses.base_classes import LossPerClass
 from pipeline.losses.base_parts import class_by_class, diagonal, errors, signed, truth
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Boundary(Loss):
+class Boundary(LossPerClass):
     """Boundary loss (Kervadec et al., "Boundary Loss for Highly Unbalanced Segmentation", MIDL 2019).
 
         L = mean_c (1/N) sum_i phi_i,c (p_i,c - g_i,c)
@@ -23,11 +24,12 @@ class Boundary(Loss):
 
     Range 0 (perfect) to the diagonal of the image, in units of the diagonal to 1: in pixels the same relative mistake
     costs twice as much in an image twice as large.
-    Absent class: left out of the mean, as in `dice`. A class that one image lacks, or that fills it, has no boundary
-    there and phi = 0.
+    Absent class: left out of the mean, but not the foreground of two classes, whose loss this is, as in the paper.
+    A class that one image lacks, or that fills it, has no boundary there and phi = 0.
     Limits: the inner rim of a class costs it nothing; the class that takes it pays, unless the image lacks that one.
     Where we differ: the paper drops sum phi g, which has no gradient; with it the loss is never negative. It is written
-    for one foreground class; we average over classes, background included.
+    for one foreground class; we average over classes, background included
+    where there are more than two.
 
     Use: as a term, never alone, for small objects and those whose outline matters. Alone it may end in an empty
     prediction, since a small object has hardly any depth to lose. The paper gives it a small weight beside a region
@@ -48,6 +50,7 @@ class Boundary(Loss):
 
         def cost(error: Tensor, classes: Tensor) -> Tensor:
             distance = distances[:, classes] * scale
-            return batch.mean_of_each_class(distance * signed(error, truth(batch, classes)))
+            return self.mean_over_pixels(distance * signed(error, truth(batch, classes)), batch)
 
-        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
+        among = self.among(batch)
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among), among)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base import Batch
+from pipeline.losses.base_classes import LossPerClass
 from pipeline.losses.base_parts import class_by_class, errors, signed, truth
 from pipeline.plumbing.lazy import torch
 
@@ -18,7 +19,7 @@ ROW, COLUMN = ((0, -1), (0, 1)), ((-1, 0), (1, 0))  # neighbours of a pixel; fir
 CROSS = ROW + COLUMN
 
 
-class ClDice(Loss):
+class ClDice(LossPerClass):
     """Soft centre-line Dice loss (Shit et al., "clDice", CVPR 2021, soft-clDice and soft skeleton).
 
         L = mean_c  1 - 2 TP TS / (TP + TS)
@@ -32,10 +33,11 @@ class ClDice(Loss):
     weighted.
 
     Range 0 (perfect) to 1.
-    Absent class: left out of the mean, as in `dice`. A class too thick to have a skeleton after so many erosions has
-    TS = 1; it costs what the skeleton of its prediction has outside of it.
+    Absent class: left out of the mean, but not the foreground of two classes, whose loss this is, as in the paper.
+    A class too thick to have a skeleton after so many erosions has TS = 1; it costs what the skeleton of its
+    prediction has outside of it.
     Limits: the width of a structure is not seen: a thinner or thicker prediction with the same centre line is perfect.
-    Where we differ: the paper has one foreground class; we average over classes. The 1 is not in its equations but in
+    Where we differ: of more than two classes we take the mean. The 1 is not in its equations but in
     the authors' code: without it the gradient has no bound where a skeleton vanishes. Of equal pixels the slope goes to
     the first; max pooling, as in that code, has rules of its own for them.
 
@@ -53,16 +55,17 @@ class ClDice(Loss):
     default is that of the authors' PyTorch code, 10, which sees it; their Keras code takes 50."""
 
     def formula(self, batch: Batch) -> Tensor:
-        valid = batch.valid.unsqueeze(1).to(batch.logits.dtype)
+        valid, weights = batch.valid.unsqueeze(1).to(batch.logits.dtype), self.pixel_weights(batch)
 
         def cost(error: Tensor, classes: Tensor) -> Tensor:
             g = truth(batch, classes)
             p = g + signed(error, g)
-            precision = _share(self._skeleton(p, valid), g)
+            precision = _share(self._skeleton(p, valid) * weights, g)
             sensitivity = _share(self._skeleton(g, valid), p)
             return 1 - 2 * precision * sensitivity / (precision + sensitivity)
 
-        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
+        among = self.among(batch)
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among), among)
 
     def _skeleton(self, x: Tensor, valid: Tensor) -> Tensor:
         """Soft skeleton of each map (`b k h w`, 0 to 1), 0 at ignored pixels."""

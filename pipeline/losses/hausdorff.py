@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base import Batch
+from pipeline.losses.base_classes import LossPerClass
 from pipeline.losses.base_parts import class_by_class, diagonal, errors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Hausdorff(Loss):
+class Hausdorff(LossPerClass):
     """Hausdorff distance loss by distance transforms, one-sided (Karimi, Salcudean, "Reducing the Hausdorff Distance in
     Medical Image Segmentation", IEEE TMI 2020, section on distance transforms, the variant OS).
 
@@ -24,13 +25,14 @@ class Hausdorff(Loss):
     as the Hausdorff distance is set by the furthest one. With class weights the mean over classes is weighted.
 
     Range 0 (perfect) to the diagonal of the image to the power of alpha, in units of the diagonal to 1.
-    Absent class: left out of the mean, as in `dice`. A class that one image lacks, or that fills it, has no boundary
-    there and d = 0.
+    Absent class: left out of the mean, but not the foreground of two classes, whose loss this is, as in the paper.
+    A class that one image lacks, or that fills it, has no boundary there and d = 0.
     Limits: alpha = 0 is the Brier score of the classes that are present. The inner rim of a class has d = 0, as in
     `boundary`.
     Where we differ: the two-sided form adds the distance to the predicted boundary, d^alpha + d_p^alpha. It needs a
     distance transform of every prediction, on the thread that trains, which takes longer than the rest of the step; the
-    paper gives the one-sided form for this reason. We average over classes, background included.
+    paper gives the one-sided form for this reason. Of more than two
+    classes we take the mean, background included.
 
     Use: as a term beside `dice` or `cross_entropy`, against isolated false alarms far from an object. It hardly sees
     errors of a pixel or two. In pixels its value is large in large images: mind the weight, or choose the other unit.
@@ -53,6 +55,7 @@ class Hausdorff(Loss):
 
         def cost(error: Tensor, classes: Tensor) -> Tensor:
             distance = distances[:, classes].abs() * scale
-            return batch.mean_of_each_class(error**2 * distance**self.alpha)
+            return self.mean_over_pixels(error**2 * distance**self.alpha, batch)
 
-        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
+        among = self.among(batch)
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among), among)

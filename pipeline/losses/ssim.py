@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import TINY, Batch
+from pipeline.losses.base_classes import LossPerClass
 from pipeline.losses.base_parts import class_by_class, errors, signed, truth
 from pipeline.plumbing.lazy import torch
 
@@ -16,7 +17,7 @@ SIGMA, RADIUS = 1.5, 5  # the window of Wang et al.: 11 x 11 pixels
 C1, C2 = 0.01**2, 0.03**2  # their K1 and K2, squared; probabilities have the dynamic range 1
 
 
-class SSIM(Loss):
+class SSIM(LossPerClass):
     """Structural similarity loss (Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to
     Structural Similarity", IEEE TIP 2004, the SSIM index; as a loss on masks Qin et al., "BASNet", CVPR 2019).
 
@@ -28,11 +29,11 @@ class SSIM(Loss):
     class weights the mean over classes is weighted.
 
     Range 0 (perfect) to 2.
-    Absent class: left out of the mean, as in `dice`. Where a window holds no pixel of a class, a probability of 0.01
-    for it already costs half.
+    Absent class: left out of the mean, but not the foreground of two classes, whose loss this is, as in BASNet.
+    Where a window holds no pixel of a class, a probability of 0.01 for it already costs half.
     Limits: in an image of one pixel, 1 - (2 p g + C1) / (p^2 + g^2 + C1).
     Where we differ: Wang et al. leave out, and BASNet pads with 0, windows that reach beyond the image. BASNet compares
-    one sigmoid map; we average over classes.
+    one sigmoid map; of more than two classes we take the mean.
 
     Use: as a term beside `cross_entropy`, for clean regions with fine structures. It compares contrast, so a faint
     false pattern in a flat region costs far more than the same error beside a border, where the truth varies too. Its
@@ -60,9 +61,10 @@ class SSIM(Loss):
             a = torch.addcmul(m_g * m_g + C1, m_p, m_p)
             b = torch.addcmul(m_pp + (m_g - m_g * m_g + C2), m_p, m_p, value=-1)
             dissimilarity = torch.addcmul(square * b, m_ee - square, a - square) / (a * b)
-            return batch.mean_of_each_class(dissimilarity * valid)
+            return self.mean_over_pixels(dissimilarity, batch)
 
-        return batch.mean_over_classes(class_by_class(errors(batch), cost, among=batch.present), among=batch.present)
+        among = self.among(batch)
+        return batch.mean_over_classes(class_by_class(errors(batch), cost, among), among)
 
 
 def _summed(x: Tensor) -> Tensor:

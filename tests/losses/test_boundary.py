@@ -38,14 +38,14 @@ def unit(loss, mask):
 
 def test_false_alarm_costs_its_distance(build, row, predict_surely):
     """Class 1 is found 3 pixels too far to the right; phi of class 0 there is -2, and 2 is what it withholds."""
-    loss = build("boundary")(predict_surely(1, 0, 0, 1, 0, classes=2), row(1, 0, 0, 0, 0))
+    loss = build("boundary", background=True)(predict_surely(1, 0, 0, 1, 0, classes=2), row(1, 0, 0, 0, 0))
     assert loss.item() == pytest.approx((3 / 5 + 2 / 5) / 2)
 
 
 def test_weights_are_of_the_class_whose_map_is_compared(build, row, predict_surely):
     """As above, with the map of class 1 counting three times."""
     logits, target = predict_surely(1, 0, 0, 1, 0, classes=2), row(1, 0, 0, 0, 0)
-    loss = build("boundary")(logits, target, torch.tensor([1.0, 3.0]))
+    loss = build("boundary", background=True)(logits, target, torch.tensor([1.0, 3.0]))
     assert loss.item() == pytest.approx((3 * 3 / 5 + 2 / 5) / 4)
 
 
@@ -73,7 +73,7 @@ def test_hard_predictions_cost_the_distances_of_the_pixels_that_differ(build):
     radius = np.hypot(i - 10, j - 10)
     truth, found = radius <= 5, radius <= 6
     surely = torch.from_numpy(np.stack([~found, found])).float()[None] * 200
-    loss = build("boundary")(surely, torch.from_numpy(truth.astype(np.int64))[None])
+    loss = build("boundary", background=True)(surely, torch.from_numpy(truth.astype(np.int64))[None])
     extra = found & ~truth
     of_object, of_background = distance_transform_edt(~truth)[extra], distance_transform_edt(~truth)[extra] - 1
     assert loss.item() == pytest.approx((of_object.sum() + of_background.sum()) / 2 / truth.size)
@@ -81,8 +81,10 @@ def test_hard_predictions_cost_the_distances_of_the_pixels_that_differ(build):
 
 def test_distance_grows_with_the_image(build, row, predict_surely):
     """The same picture with every pixel twice as wide costs more: distances are in pixels."""
-    small = build("boundary")(predict_surely(1, 0, 0, 1, classes=2), row(1, 0, 0, 0))
-    large = build("boundary")(predict_surely(1, 1, 0, 0, 0, 0, 1, 1, classes=2), row(1, 1, 0, 0, 0, 0, 0, 0))
+    small = build("boundary", background=True)(predict_surely(1, 0, 0, 1, classes=2), row(1, 0, 0, 0))
+    large = build("boundary", background=True)(
+        predict_surely(1, 1, 0, 0, 0, 0, 1, 1, classes=2), row(1, 1, 0, 0, 0, 0, 0, 0)
+    )
     assert small.item() == pytest.approx((3 + 2) / 4 / 2)
     assert large.item() == pytest.approx((5 + 6 + 4 + 5) / 8 / 2)
 
@@ -102,14 +104,14 @@ def test_in_units_of_the_diagonal_resolution_does_not_matter(build):
 
 def test_diagonal_is_that_of_what_is_valid(build, row, predict_surely):
     """Four pixels in a row, padded with void: a false alarm at distance 3 of sqrt(17), and 2 of what is withheld."""
-    loss = build("boundary", unit="diagonal")
+    loss = build("boundary", background=True, unit="diagonal")
     logits, target = predict_surely(1, 0, 0, 1, 0, 0, classes=2), row(1, 0, 0, 0, 255, 255)
     assert loss(logits, target).item() == pytest.approx((3 + 2) / 17**0.5 / 4 / 2)
 
 
 def test_inner_rim_is_free_for_its_own_class_and_charged_to_the_other(build, row, predict_surely):
     """One pixel of class 0 beside the boundary is taken for class 1: phi = 0 for the one and 1 for the other."""
-    loss = build("boundary")(predict_surely(1, 1, 0, classes=2), row(1, 0, 0))
+    loss = build("boundary", background=True)(predict_surely(1, 1, 0, classes=2), row(1, 0, 0))
     assert loss.item() == pytest.approx((0 + 1 / 3) / 2)
 
 
@@ -123,3 +125,12 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
     logits, target = batch
     more = torch.nn.functional.pad(logits, (0, 0, 0, 0, 0, 5), value=-1e4)  # five classes more, nowhere seen
     assert_close(build("boundary")(more, target), build("boundary")(logits, target))
+
+
+def test_of_two_classes_it_is_the_map_of_the_foreground(build, row, predict_surely):
+    """As in the paper: 3 pixels off. Class weights are the price of what is wrongly given to it: 3 / 4 of the pixels
+    are background, and count w_0 / w_1 = 1 / 2."""
+    logits, target = predict_surely(1, 0, 0, 1, classes=2), row(1, 0, 0, 0)
+    assert build("boundary")(logits, target).item() == pytest.approx(3 / 4)
+    weighted = build("boundary")(logits, target, torch.tensor([1.0, 2.0]))
+    assert weighted.item() == pytest.approx(3 / 2 / (1 + 3 / 2))

@@ -10,7 +10,6 @@ from torch.testing import assert_close
 from pipeline.plumbing.errors import UserError
 from tests.losses.reference import mean
 
-FOREGROUND = torch.tensor([0.0, 1.0])  # class weights that leave class 1 alone
 CROSS = generate_binary_structure(2, 1)
 
 
@@ -61,27 +60,27 @@ STUB = masked("0000000", "0000000", "1111111", "0001000", "0001000")
 
 def test_break_by_hand(build):
     """A line of 7 is its own skeleton and misses one pixel: TP = 1, TS = (6 + 1) / (7 + 1)."""
-    loss = build("cl_dice")(surely(BROKEN), LINE, FOREGROUND)
+    loss = build("cl_dice")(surely(BROKEN), LINE)
     assert loss.item() == pytest.approx(1 - 2 * (7 / 8) / (1 + 7 / 8))
 
 
 def test_false_branch_by_hand(build):
     """Two pixels too many on the skeleton of nine: TP = (7 + 1) / (9 + 1), TS = 1."""
-    loss = build("cl_dice")(surely(STUB), LINE, FOREGROUND)
+    loss = build("cl_dice")(surely(STUB), LINE)
     assert loss.item() == pytest.approx(1 - 2 * (8 / 10) / (1 + 8 / 10))
 
 
 def test_width_is_not_seen(build):
     """A line three times as thick has the same centre line, so alone this loss is not enough."""
-    assert build("cl_dice")(surely(THICK), LINE, FOREGROUND) == pytest.approx(0, abs=1e-6)
-    assert build("cl_dice")(surely(LINE), THICK, FOREGROUND) == pytest.approx(0, abs=1e-6)
+    assert build("cl_dice")(surely(THICK), LINE) == pytest.approx(0, abs=1e-6)
+    assert build("cl_dice")(surely(LINE), THICK) == pytest.approx(0, abs=1e-6)
     assert build("dice")(surely(THICK), LINE) > 0.4
 
 
 def test_break_costs_more_than_a_lack_of_width(build):
     """Dice sees it the other way round: there the many pixels of the width count more than the break."""
     loss, dice = build("cl_dice"), build("dice")
-    assert loss(surely(BROKEN), LINE, FOREGROUND) > loss(surely(THICK), LINE, FOREGROUND) + 0.05
+    assert loss(surely(BROKEN), LINE) > loss(surely(THICK), LINE) + 0.05
     assert dice(surely(BROKEN), LINE) < dice(surely(THICK), LINE)
 
 
@@ -92,7 +91,7 @@ def test_thick_structures_need_more_iterations(build, iterations, sensitivity):
     bar[:, 2:7] = 1
     hole = bar.clone()
     hole[:, 4, 4] = 0
-    loss = build("cl_dice", iterations=iterations)(surely(hole), bar, FOREGROUND)
+    loss = build("cl_dice", iterations=iterations)(surely(hole), bar)
     assert loss.item() == pytest.approx(1 - 2 * sensitivity / (1 + sensitivity), abs=1e-6)
 
 
@@ -103,7 +102,7 @@ def test_default_sees_a_gap_in_a_vessel_of_ten_pixels(build, iterations, sensiti
     vessel[:, 11:21] = 1
     broken = vessel.clone()
     broken[:, :, 30:34] = 0
-    loss = build("cl_dice", iterations=iterations)(surely(broken), vessel, FOREGROUND)
+    loss = build("cl_dice", iterations=iterations)(surely(broken), vessel)
     assert loss.item() == pytest.approx(1 - 2 * sensitivity / (1 + sensitivity), abs=1e-6)
     assert build("cl_dice").iterations == 10
 
@@ -119,7 +118,7 @@ def test_structures_that_leave_the_image_are_not_eroded_from_its_edge(build):
     """The line runs from edge to edge, and so does its skeleton: losing an end costs as much as losing the middle."""
     cut = masked("0000000", "0000000", "0111111", "0000000", "0000000")
     loss = build("cl_dice")
-    assert_close(loss(surely(cut), LINE, FOREGROUND), loss(surely(BROKEN), LINE, FOREGROUND))
+    assert_close(loss(surely(cut), LINE), loss(surely(BROKEN), LINE))
 
 
 def test_skeleton_does_not_run_through_void_pixels(build):
@@ -140,3 +139,13 @@ def test_iterations_out_of_range_is_refused(build, value):
     """With the name of the key."""
     with pytest.raises(UserError, match=r"cl_dice\.iterations: "):
         build("cl_dice", iterations=value)
+
+
+def test_a_foreground_that_is_absent_costs_what_skeleton_is_predicted(build):
+    """A false line of 7 where there is none: TP = (0 + 1) / (7 + 1), TS = 1. Class weights of 1 to 7 make it a seventh
+    as dear."""
+    truth = torch.zeros_like(LINE)
+    loss = build("cl_dice", iterations=3)
+    assert loss(surely(LINE), truth).item() == pytest.approx(1 - 2 * (1 / 8) / (1 + 1 / 8))
+    weighted = loss(surely(LINE), truth, torch.tensor([1.0, 7.0]))
+    assert weighted.item() == pytest.approx(1 - 2 * (1 / 2) / (1 + 1 / 2))

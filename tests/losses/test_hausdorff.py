@@ -40,17 +40,21 @@ def unit(loss, mask):
 def test_false_alarm_costs_its_distance_squared(build, row, predict_surely):
     """Class 1 is found 3 pixels too far to the right, where class 0 is 2 pixels deep."""
     logits, target = predict_surely(1, 0, 0, 1, 0, classes=2), row(1, 0, 0, 0, 0)
-    assert build("hausdorff")(logits, target).item() == pytest.approx((9 + 4) / 5 / 2)
-    assert build("hausdorff", alpha=1.0)(logits, target).item() == pytest.approx((3 + 2) / 5 / 2)
-    weighted = build("hausdorff")(logits, target, torch.tensor([1.0, 3.0]))
+    assert build("hausdorff", background=True)(logits, target).item() == pytest.approx((9 + 4) / 5 / 2)
+    assert build("hausdorff", background=True, alpha=1.0)(logits, target).item() == pytest.approx((3 + 2) / 5 / 2)
+    weighted = build("hausdorff", background=True)(logits, target, torch.tensor([1.0, 3.0]))
     assert weighted.item() == pytest.approx((3 * 9 + 4) / 5 / 4)
 
 
 def test_diagonal_is_the_unit_before_the_power(build, row, predict_surely):
     """As above, with distances in units of sqrt(26)."""
     logits, target = predict_surely(1, 0, 0, 1, 0, classes=2), row(1, 0, 0, 0, 0)
-    assert build("hausdorff", unit="diagonal")(logits, target).item() == pytest.approx((9 + 4) / 26 / 5 / 2)
-    assert build("hausdorff", unit="diagonal", alpha=1.0)(logits, target).item() == pytest.approx(5 / 26**0.5 / 5 / 2)
+    assert build("hausdorff", background=True, unit="diagonal")(logits, target).item() == pytest.approx(
+        (9 + 4) / 26 / 5 / 2
+    )
+    assert build("hausdorff", background=True, unit="diagonal", alpha=1.0)(logits, target).item() == pytest.approx(
+        5 / 26**0.5 / 5 / 2
+    )
 
 
 def test_half_the_probability_costs_a_quarter(build, row, predict):
@@ -64,7 +68,11 @@ def test_one_far_mistake_is_dearer_than_several_near_ones(build, row, predict_su
     """The larger alpha, the more the furthest mistake decides, as in the Hausdorff distance."""
     target = row(1, 0, 0, 0, 0, 0)
     far, near = predict_surely(1, 0, 0, 0, 0, 1, classes=2), predict_surely(1, 1, 1, 1, 0, 0, classes=2)
-    ratios = [build("hausdorff", alpha=a)(far, target) / build("hausdorff", alpha=a)(near, target) for a in (1.0, 2.0)]
+    ratios = [
+        build("hausdorff", background=True, alpha=a)(far, target)
+        / build("hausdorff", background=True, alpha=a)(near, target)
+        for a in (1.0, 2.0)
+    ]
     assert [ratio.item() for ratio in ratios] == pytest.approx([(5 + 4) / (6 + 3), (25 + 16) / (14 + 5)])
 
 
@@ -79,7 +87,7 @@ def test_without_distance_it_is_the_brier_score_of_scikit_learn(build, batch):
 
 def test_distances_inside_count_as_those_outside(build, row, predict_surely):
     """Missing the depth of class 0 costs as much as a false alarm at that distance."""
-    loss = build("hausdorff")(predict_surely(1, 1, 1, 1, classes=2), row(1, 0, 0, 0))
+    loss = build("hausdorff", background=True)(predict_surely(1, 1, 1, 1, classes=2), row(1, 0, 0, 0))
     assert loss.item() == pytest.approx(((0 + 1 + 4) + (1 + 4 + 9)) / 4 / 2)
 
 
@@ -93,3 +101,12 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
     logits, target = batch
     more = torch.nn.functional.pad(logits, (0, 0, 0, 0, 0, 5), value=-1e4)  # five classes more, nowhere seen
     assert_close(build("hausdorff")(more, target), build("hausdorff")(logits, target))
+
+
+def test_of_two_classes_it_is_the_map_of_the_foreground(build, row, predict_surely):
+    """As in the paper: 3 pixels off, squared. Class weights are the price of what is wrongly given to it: 3 / 4 of the
+    pixels are background, and count w_0 / w_1 = 1 / 2."""
+    logits, target = predict_surely(1, 0, 0, 1, classes=2), row(1, 0, 0, 0)
+    assert build("hausdorff")(logits, target).item() == pytest.approx(9 / 4)
+    weighted = build("hausdorff")(logits, target, torch.tensor([1.0, 2.0]))
+    assert weighted.item() == pytest.approx(9 / 2 / (1 + 3 / 2))

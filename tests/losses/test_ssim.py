@@ -49,7 +49,7 @@ def window(shape, pixel):
 
 def test_one_pixel_by_hand(build, row, predict):
     """No variance: (2 * 0.5 * 1 + C1) / (0.25 + 1 + C1)."""
-    loss = build("ssim")(predict([0.5, 0.5]), row(0))
+    loss = build("ssim")(predict([0.5, 0.5]), row(1))
     assert loss.item() == pytest.approx(1 - (1 + C1) / (1.25 + C1))
 
 
@@ -146,3 +146,21 @@ def test_scale_does_not_depend_on_how_many_classes_are_absent(build, batch):
     logits, target = batch
     more = torch.nn.functional.pad(logits, (0, 0, 0, 0, 0, 5), value=-1e4)  # five classes more, nowhere seen
     assert_close(build("ssim")(more, target), build("ssim")(logits, target))
+
+
+def test_a_foreground_that_is_absent_costs_what_is_given_to_it(build):
+    """In a flat image of p = 0.01 there is no variance: 1 - C1 / (p^2 + C1), a half; of p = 0 nothing."""
+    logits, target = torch.zeros(1, 2, 12, 12), torch.zeros(1, 12, 12, dtype=torch.int64)
+    logits[:, 1] = math.log(0.01 / 0.99)
+    assert build("ssim")(logits, target).item() == pytest.approx(1 / 2, abs=1e-4)
+    assert build("ssim")(10 * logits, target).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_class_weights_of_two_classes_weigh_their_pixels(build, row, predict):
+    """The foreground alone is compared, here in images of one pixel: 1 - C1 / (p^2 + C1) where it is not and
+    1 - (2 p + C1) / (p^2 + 1 + C1) where it is, with p = 1/2."""
+    logits, target = torch.zeros(2, 2, 1, 1), torch.tensor([[[0]], [[1]]])
+    costs = 1 - C1 / (0.25 + C1), 1 - (1 + C1) / (1.25 + C1)
+    assert build("ssim")(logits, target).item() == pytest.approx(sum(costs) / 2)
+    weighted = build("ssim")(logits, target, torch.tensor([1.0, 3.0]))
+    assert weighted.item() == pytest.approx((costs[0] + 3 * costs[1]) / 4)

@@ -88,5 +88,5 @@ def reference_value(loss, logits, target, weights):
 
 
 def foreground_alone(loss, classes):
-    """Whether the mean of a loss by overlap is over one of two classes."""
-    return classes == 2 and hasattr(loss, "over") and not loss.background
+    """Whether the mean of a loss is over one of two classes."""
+    return classes == 2 and not getattr(loss, "background", True)
