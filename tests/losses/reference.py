@@ -36,26 +36,27 @@ def reference_of(loss: Any, logits: np.ndarray, target: np.ndarray, weights: np.
     if not hasattr(loss, "over"):
         return float(reference(loss, logits, target, weights, facts))
 
-    charged = loss.absent == "charged" or (loss.absent is None and alone)
     groups = [np.s_[:]] if loss.over == "batch" else [np.s_[[i]] for i in range(len(target))]
     table = np.full((len(groups), classes), np.nan)
     for row, group in zip(table, groups, strict=True):
-        valid = target[group] != IGNORE
+        charged = loss.absent == "charged" or (loss.absent is None and alone)
         present = [c for c in range(classes) if (target[group] == c).any()]
-        counted = [c for c in np.flatnonzero(weights) if valid.any() and (charged or c in present)]
-        whole = [c for c in counted if (target[group][valid] == c).all()] if kind == "mcc" else []
-        pooled = kind == "generalized_dice"  # no mean over classes
-        for each in [counted] if pooled and counted else [[c] for c in counted if c not in whole]:
-            pixels = _found(logits[group], target[group], [c for c in each if c not in present])
-            only = weights * np.isin(np.arange(classes), each)
-            if kind == "sensitivity_specificity":  # repeated pixels leave each of its two means as it is
-                true, others = (
-                    reference(loss.model_copy(update={"weight": w}), *pixels, only, facts) for w in (1.0, 0.0)
-                )
-                row[each] = loss.weight * true + (1 - loss.weight) * price * others
-            else:
-                row[each] = reference(loss, *_repeated(*pixels, price), only, facts)
+        absent = [c for c in range(classes) if charged and present and c not in present]
+        counted = [c for c in (*present, *absent) if weights[c] and not (kind == "mcc" and present == [c])]
+        pooled = kind == "generalized_dice" and counted  # it is one loss of all classes, and no mean over them
+        for each in [counted] if pooled else [[c] for c in counted]:
+            pixels = _found(logits[group], target[group], [c for c in each if c in absent])
+            row[each] = _priced(reference, loss, pixels, weights * np.isin(np.arange(classes), each), facts, price)
     return _mean_over(loss.over, np.ma.masked_invalid(table), weights)
+
+
+def _priced(reference: Any, loss: Any, pixels: Any, weights: np.ndarray, facts: Any, price: float) -> float:
+    """The loss with false positives of this price, by repeated pixels; these leave the two means of a
+    sensitivity-specificity loss as they are, which is linear in its weight."""
+    if loss.described()["kind"] != "sensitivity_specificity":
+        return reference(loss, *_repeated(*pixels, price), weights, facts)
+    true, others = (reference(loss.model_copy(update={"weight": w}), *pixels, weights, facts) for w in (1.0, 0.0))
+    return loss.weight * true + (1 - loss.weight) * price * others
 
 
 def _mean_over(over: str, table: np.ma.MaskedArray, weights: np.ndarray) -> float:
