@@ -15,10 +15,12 @@ from pipeline.plumbing.errors import UserError
 from tests.losses.variants import CLASSES, KINDS, NEEDED, OPTIONS, OTHER_VALUES, OWN_OPTIONS, SHARED, build_loss, moved
 
 CANNOT_ACT = {  # with one channel and with two classes, and why
+    ("class_share", "class weights"): "one of two classes lacks what the other has too much",
     ("gradient", "background"): "both of two classes have the same edges",
     ("gradient", "class weights"): "both of two classes have the same edges",
     ("mcc", "background"): "both of two classes have the same correlation",
     ("region_mutual_information", "class weights"): "a class and its complement explain each other alike",
+    ("skeleton_recall", "class weights"): "the loss is that of the foreground, and charges no false positive",
 }
 TRADES = {  # options by which recall is bought with precision: whether more of them favours recall
     ("f_beta", "beta"): True,
@@ -37,7 +39,7 @@ def batch_of(channels):
     generator = torch.Generator().manual_seed(0)
     classes = max(2, channels)
     logits = 2 * torch.randn(2, channels, 12, 12, generator=generator)
-    target = torch.arange(288).view(2, 12, 12) // 7 % classes
+    target = torch.arange(288).view(2, 12, 12) // 30 % classes
     target[0, :2, :5] = 255
     return logits, target
 

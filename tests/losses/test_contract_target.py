@@ -7,7 +7,7 @@ from pipeline.plumbing.errors import UserError
 from tests.losses.variants import KINDS, build_loss
 
 every_loss = pytest.mark.parametrize("kind", KINDS)
-ABSENT_COUNT = {"gradient": "absent classes stay in its mean"}
+ABSENT_COUNT = dict.fromkeys(["class_share", "gradient"], "absent classes stay in its mean")
 SENTENCE = (
     "The target of logits [2, {c}, 4, 3] must be of shape [2, 4, 3] and an integer type, with classes from 0 to {last}, "
     "and 255 where a pixel is to be ignored; this one is of shape {shape} and {dtype}."

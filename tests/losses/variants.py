@@ -22,24 +22,30 @@ OTHER_VALUES = {  # for options of no simple type, or whose range holds one of t
     ("top_k_cross_entropy", "threshold"): [0.7],  # the value jumps there; 0.5 is where two classes tie up to rounding
     ("poly", "epsilon"): [-1.0, 10.0],
     ("cl_dice", "iterations"): [1],  # images of 6 x 5 pixels are eroded away by the default, so more changes nothing
+    ("skeleton_recall", "radius"): [0],  # in images of 6 x 5 pixels a class lies within 2 pixels of its skeleton
     ("region_mutual_information", "stride"): [2, 3],  # besides 1, see NEEDED
 }
 FOR_FOUR_CLASSES = {("focal", "alpha")}  # as long as there are classes, so of no use with batches of 1 to 4 channels
 FOR_LARGE_IMAGES = {("region_mutual_information", "stride")}  # 4 x 4 pixels have no region of 3 x 3 cells
 LOOKS_AT_NEIGHBOURS = {  # the order of the pixels matters to these
+    "blob_dice",
     "boundary",
     "boundary_dou",
     "cl_dice",
     "distance_cross_entropy",
     "gradient",
     "hausdorff",
+    "nacl",
     "region_mutual_information",
+    "skeleton_recall",
     "ssim",
 }
 TRUTH_IS_NOT_THE_MINIMUM = {  # why the perfect prediction is not the best for these
+    "nacl": "certainty costs",
     "region_mutual_information": "a pattern stronger than that of the truth explains it even better",
 }
 BLIND_TO_SWAPPED_CLASSES = {  # why every class taken for the next one is no worse for these
+    "class_share": "classes of the same size have the same share",
     "region_mutual_information": "mutual information is the same for a class and its complement",
 }
 
