@@ -43,18 +43,22 @@ class BlobDice(LossPerClass):
     """
 
     def formula(self, batch: Batch) -> Tensor:
-        numbers, groups = _components(batch.target.cpu().numpy(), batch.logits.shape[1])
-        numbers = torch.from_numpy(numbers).to(batch.target.device)
-        groups = torch.from_numpy(groups).to(batch.target.device)
-        fn, size = (_sums(values, numbers, len(groups)) for values in (batch.wrong, torch.ones_like(batch.wrong)))
+        among = self.without_background(batch.present)
+        asked = batch.target.where(among[batch.true_class] > 0, IGNORE)
+        found = _components(asked.cpu().numpy(), len(among))
+        numbers, groups = (torch.from_numpy(each).to(asked.device) for each in found)
+        right = (
+            -batch.cross_entropy
+        ).exp()  # p of the true class: a sum of its own keeps the digits that size - FN loses
+        tp, fn = (_sums(values, numbers, len(groups)) for values in (right, batch.wrong))
         fp = batch.overlap_of_images.fp
         if batch.class_weights is not None and self.foreground_alone(fp.shape[1]):
             fp = fp * ratio(*batch.class_weights)
-        loss = fraction(fn + fp.flatten()[groups], 2 * (size - fn))
+        loss = fraction(fn + fp.flatten()[groups], 2 * tp)
         blobs = torch.bincount(groups, minlength=fp.numel()).to(loss.dtype).view_as(fp)
         of_images = ratio(_sums(loss, groups, fp.numel()).view_as(fp), blobs)
         of_classes = ratio(of_images.sum(dim=0), (blobs > 0).sum(dim=0))
-        return batch.mean_over_classes(of_classes, among=self.without_background(batch.present))
+        return batch.mean_over_classes(of_classes, among)
 
 
 def _sums(values: Tensor, groups: Tensor, number: int) -> Tensor:
@@ -66,7 +70,7 @@ def _sums(values: Tensor, groups: Tensor, number: int) -> Tensor:
 
 
 def _components(target: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Components of all classes and images of class indices `b h w`, numbered from 0.
+    """Components of the classes in each image of class indices `b h w`, numbered from 0.
 
     Returns:
         `b h w` int64, the component of each pixel, -1 where it is void; and of each component image * classes + class.

@@ -32,7 +32,7 @@ class NACL(Loss):
 
     Use: in place of `cross_entropy`, where probabilities must mean what they say, as for thresholds or for a reader of
     maps. The penalty keeps logits small inside regions as well as along borders; whether that is what the data ask for,
-    calibration on the validation split says. It costs about twice as much as `cross_entropy`.
+    calibration on the validation split says. It takes about five times as long as `cross_entropy`.
     Family: per pixel.
     """
 

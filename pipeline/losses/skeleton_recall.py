@@ -50,10 +50,10 @@ class SkeletonRecall(LossPerClass):
     The default is the authors'."""
 
     def formula(self, batch: Batch) -> Tensor:
-        tube = torch.from_numpy(_tubed_skeletons(batch.target.cpu().numpy(), self.radius)).to(batch.target.device)
-        inside = replace(batch, target=batch.target.where(tube, IGNORE))
-        # Of the pixels of each tube the mean, then of the classes: weights of 1 over their number sum to 1 per class.
-        balanced = inside.weighted_by(ratio(self.without_background(inside.present), inside.class_pixels))
+        asked = self.without_background(batch.present)[batch.true_class] > 0
+        tubes = _tubed_skeletons(batch.target.where(asked, IGNORE).cpu().numpy(), self.radius)
+        inside = replace(batch, target=batch.target.where(torch.from_numpy(tubes).to(asked.device), IGNORE))
+        balanced = inside.weighted_by(ratio(inside.present, inside.class_pixels))  # each tube weighs 1 in all
         return balanced.mean_over_pixels(inside.wrong)
 
 

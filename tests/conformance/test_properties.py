@@ -22,7 +22,10 @@ from tests.losses.variants import FOR_FOUR_CLASSES, KINDS, NEEDED, OWN_OPTIONS, 
 BY_ITS_DEFINITION = {  # why a property is not one of ours
     ("l1", "absent: scale"): "an error is spread over all classes",
     ("gradient", "absent: scale"): "an edge where the truth has none is an error, so absent classes stay in the mean",
-    ("class_share", "absent: scale"): "a share where the truth has none is an error, so absent classes stay in the mean",
+    (
+        "class_share",
+        "absent: scale",
+    ): "a share where the truth has none is an error, so absent classes stay in the mean",
     ("nacl", "absent: scale"): "the logits of an absent class are held close to 0",
     ("nacl", "minimum"): "certainty costs",
     ("boundary", "empty mask"): "a class that fills the image has no boundary to be far from",
