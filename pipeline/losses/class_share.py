@@ -25,8 +25,8 @@ class ClassShare(Loss):
     Limits: of two classes one lacks what the other has too much, so there class weights change nothing. In an image of
     one pixel it is `l1`.
     Where we differ: the mean over classes is that of the authors' code, in which the binary form is one sigmoid; in
-    that form the value is the same. Their code adds 1e-10 to both sides of the shares. Theirs has a form with the KL
-    divergence besides, and raises the weight of the term in steps, which is a ramp in `compound`.
+    that form the value is the same. Their code adds a tiny constant to both sides of each share. It has a form with the
+    KL divergence besides, and raises the weight of the term in steps, which is a ramp in `compound`.
 
     Use: as a term beside `cross_entropy`, never alone: `{kind: compound, terms: {cross_entropy: 1.0, class_share:
     1.0}}`. For classes of unequal size that cross-entropy finds too large or too small; it controls what `dice` does as

@@ -32,16 +32,16 @@ class SkeletonRecall(LossPerClass):
     Absent class: left out of the mean, as in `dice`, also the foreground of two classes; a loss of recall does not see
     what is wrongly given to a class. With two classes the loss is that of the foreground, so there class weights change
     nothing.
-    Limits: where structures are no wider than the tube, 5 pixels by default, it is the mean over classes of 1 - p of
-    the true class. Predicting the class everywhere costs nothing.
+    Limits: for lines one pixel wide it is the mean over classes of the mean over their pixels of 1 - p. Predicting a
+    class everywhere costs it nothing.
     Where we differ: the paper gives the recall a minus and no 1. Its code takes one skeleton of all foreground classes
     together and gives each class the part that lies in it, so of two classes side by side only one may have a share;
     we take each class by itself. It leaves out the background with any number of classes, which is `background: false`,
     and adds 1e-5 to both sides of the ratio; every class in our mean has a skeleton.
 
-    Use: as a term beside `dice` and `cross_entropy`, each with weight 1 as in the paper, for vessels, roads, cracks and
-    nerves; never alone, as it charges no false alarm. Its aim is that of `cl_dice`, at less than the price: a skeleton
-    of each class in each image, found by one core of the CPU, for which a GPU waits.
+    Use: as a term beside `dice` and `cross_entropy`, each with weight 1 as in the authors' code, for vessels, roads,
+    cracks and nerves; never alone, as it charges no false alarm. Its aim is that of `cl_dice`, at a fraction of the
+    price: a skeleton of each class in each image, found by one core of the CPU, for which a GPU waits.
     Family: boundary and shape.
     """
 
