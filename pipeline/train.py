@@ -2,7 +2,7 @@
 
 Writes to `models/<cell>/`:
     cell.json        the cell, its resolved options, and what came of it
-    history.csv      a row per validation
+    history.csv      a row per validation, with a column per term of a loss that is a sum
     model/           for `smp.from_pretrained`; absent if training diverged, or if weights are reused
     provenance.json  when, where, with which versions and how fast: the one file that differs between equal runs
 A strategy that acts on decisions alone trains nothing: its cell names the one whose weights `evaluate` judges for it.
@@ -29,8 +29,9 @@ from pipeline.plumbing.plan import MODELS, PREPARED, fingerprint, options_of, re
 from pipeline.plumbing.provenance import provenance, provenance_without_training
 
 if TYPE_CHECKING:
-    from pipeline.learn.trainer import Outcome
+    from pipeline.learn.trainer import Outcome, Validation
     from pipeline.learn.training import Task
+    from pipeline.losses.base import Loss
 
 
 def main() -> None:
@@ -93,7 +94,7 @@ def train_weights(cell: Cell, facts: dict[str, Any]) -> None:
     facts |= result(outcome) | {"learned": learned, "seen_pixels": criterion.seen.tolist()}
     origin = provenance(device, outcome.record())
     with whole(MODELS / cell.name) as part:
-        write(part, facts, [[*each[:4], *each.val_iou] for each in outcome.history], origin)
+        write(part, facts, outcome.history, origin)
         if outcome.chosen:
             unet.save(model, part / "model")
     keep_finished(directory, MODELS / cell.name)
@@ -113,10 +114,14 @@ def task_of(cell: Cell, facts: dict[str, Any]) -> Task:
         meta=read_json(PREPARED / cell.dataset / "meta.json"),
         model=UNet.model_validate(plan["model"]),
         fit=Fit.model_validate(plan["dataset"]["fit"] | {"lr": facts["lr"]}),
-        loss=plugins.restore("losses", options_of(plan["loss"]), f"loss {cell.loss}"),
+        loss=loss_of(cell, plan),
         strategy=plugins.restore("strategies", options_of(plan["strategy"]), f"strategy {cell.strategy}"),
         seed=cell.seed,
     )
+
+
+def loss_of(cell: Cell, plan: dict[str, Any]) -> Loss:
+    return plugins.restore("losses", options_of(plan["loss"]), f"loss {cell.loss}")
 
 
 def result(outcome: Outcome) -> dict[str, Any]:
@@ -137,12 +142,15 @@ def reuse_weights(cell: Cell, facts: dict[str, Any], source: Cell) -> None:
     print(f"{cell.name}: trains nothing; the weights of {source.name} are judged once more.")
 
 
-def write(directory: Path, facts: dict[str, Any], history: list[list[float]], origin: dict[str, Any]) -> None:
-    """Write what the directory of every cell holds; `history` has the fields of a `Validation`, the last one flat."""
-    columns = ["iteration", "lr", "train_loss", "val_miou", *(f"val_iou/{name}" for name in facts["classes"])]
+def write(directory: Path, facts: dict[str, Any], history: list[Validation], origin: dict[str, Any]) -> None:
+    """Write what the directory of every cell holds, in history.csv a row per validation."""
+    terms = loss_of(Cell(**facts["cell"]), facts["plan"]).term_names()
+    columns = ["iteration", "lr", "train_loss", *(f"train_loss/{name}" for name in terms)]
+    columns += ["val_miou", *(f"val_iou/{name}" for name in facts["classes"])]
+    rows = [[*each[:3], *(each.terms[name] for name in terms), each.val_miou, *each.val_iou] for each in history]
     directory.mkdir(parents=True)
     write_json(directory / "cell.json", facts)
-    write_csv(directory / "history.csv", [dict(zip(columns, row, strict=True)) for row in history], columns)
+    write_csv(directory / "history.csv", [dict(zip(columns, row, strict=True)) for row in rows], columns)
     write_json(directory / "provenance.json", origin)
 
 

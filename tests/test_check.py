@@ -36,6 +36,8 @@ MISTAKES = [
     ({"axes__loss__focal": {"gamma": -1.0}}, "axes.loss.focal.gamma: -1.0 should be greater than or equal to 0."),
     ({"axes__loss__c": {"kind": "compound", "terms": {"dice": 1, "cros_entropy": 1}}}, "axes.loss.c.terms.cros_entropy: no pipeline/losses/cros_entropy.py. Did you mean 'cross_entropy'?"),
     ({"axes__loss__focal": {"alpha": [1.0, 2.0]}}, "params.yaml: axes.loss.focal cannot be crossed with axes.dataset.digits, which has 5 classes: 'alpha' has 2 numbers; give one for each class."),
+    ({"axes__loss__c": {"kind": "compound", "terms": {"dice": 1, "l1": {"weight": 1, "class_weights": [1, 10]}}}}, "params.yaml: axes.loss.c cannot be crossed with axes.dataset.digits, which has 5 classes: 'class_weights' of l1 has 2 numbers; give one for each class."),
+    ({"axes__loss__c": {"kind": "compound", "terms": {name: {"weight": 1, "class_weights": "none"} for name in ("dice", "l1")}}}, "params.yaml: axes.loss.c cannot be crossed with axes.strategy.class_weights, which weighs classes: each of its terms says its own 'class_weights', so nothing would be weighed. Remove one of the two."),
     ({"axes__strategy__oversampel": {}}, "axes.strategy.oversampel: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
     ({"axes__strategy__both": {"kind": "chain", "of": ["class_weights", "oversampel"]}}, "params.yaml: axes.strategy.both.of.1: no pipeline/strategies/oversampel.py. Did you mean 'oversample'?"),
     ({"axes__strategy__late": {"kind": "two_phase", "first": "none", "then": {"kind": "class_weights", "powr": 1}}}, "axes.strategy.late.then.powr: unknown key. Did you mean 'power'?"),

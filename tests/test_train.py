@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.learn.trainer import Validation
+from pipeline.plumbing import plugins
+from pipeline.train import write
 from tests.exported_runs import runs
 from tests.miniature import Miniature
 
@@ -92,6 +95,28 @@ def test_the_pixels_that_the_loss_got_are_recorded(finished):
     facts = json.loads((finished.root / "models" / "digits-unet_tiny-dice-none-0" / "cell.json").read_text())
     assert [type(pixels) for pixels in facts["seen_pixels"]] == [int] * len(facts["classes"])
     assert sum(facts["seen_pixels"]) == 2 * 4 * 32 * 32
+
+
+@pytest.mark.parametrize(
+    ("loss", "terms", "history"),
+    [
+        ({"kind": "dice"}, {}, "iteration,lr,train_loss,val_miou,val_iou/a,val_iou/b\n5,0.1,2.5,0.5,0.25,0.75\n"),
+        (
+            {"kind": "compound", "terms": {"focal": 1.0, "dice": 1.0}},
+            {"dice": 0.5, "focal": float("nan")},
+            "iteration,lr,train_loss,train_loss/focal,train_loss/dice,val_miou,val_iou/a,val_iou/b\n"
+            "5,0.1,2.5,nan,0.5,0.5,0.25,0.75\n",
+        ),
+    ],
+    ids=["one loss", "a sum"],
+)
+def test_a_history_has_a_column_for_each_term_of_a_sum(tmp_path, loss, terms, history):
+    """In the order of params.yaml; that of any other loss is what it was."""
+    plan = {"loss": plugins.build_unnamed("losses", loss, "loss").described() | {"code": "", "versions": {}}}
+    cell = {"dataset": "digits", "model": "unet", "loss": "mine", "strategy": "none", "seed": 0}
+    facts = {"cell": cell, "plan": plan, "classes": ["a", "b"]}
+    write(tmp_path / "cell", facts, [Validation(5, 0.1, 2.5, 0.5, [0.25, 0.75], 99.0, terms)], {})
+    assert (tmp_path / "cell" / "history.csv").read_text() == history
 
 
 def test_a_strategy_that_only_decides_reuses_weights_without_torch(workspace):

@@ -17,6 +17,8 @@ class Criterion(nn.Module):
 
     seen: Tensor
     """`c` int64: pixels of each class that the loss has got so far."""
+    terms: Tensor | None
+    """`iterations k`: values of the terms of a sum, NaN where one was not computed; None for any other loss."""
 
     def __init__(self, loss: Any, strategy: Strategy, statistics: ClassStatistics, iterations: int) -> None:
         super().__init__()
@@ -28,6 +30,9 @@ class Criterion(nn.Module):
         self.register_buffer("train_pixels", torch.from_numpy(pixels).float())  # `prepare` refuses a class without any
         self.register_buffer("train_images", torch.from_numpy(images).float())
         self.register_buffer("seen", torch.zeros(len(pixels), dtype=torch.int64))
+        self.term_names = loss.term_names()
+        terms = torch.full((iterations, len(self.term_names)), torch.nan) if self.term_names else None
+        self.register_buffer("terms", terms)
         learned = loss.learned_numbers()
         self.learned = nn.Parameter(torch.zeros(learned)) if learned else None
 
@@ -36,8 +41,20 @@ class Criterion(nn.Module):
         phase = self.phases[bisect.bisect(self.starts, iteration) - 1]
         logits, target = phase(with_background(logits), target)
         self.seen += count_classes(target, len(self.seen))
-        facts = Facts(self.train_pixels, self.train_images, distances, iteration / self.iterations, self.learned)
-        return self.loss(logits, target, phase.class_weights, facts)
+        terms = None if self.terms is None else []
+        facts = Facts(self.train_pixels, self.train_images, distances, iteration / self.iterations, self.learned, terms)
+        loss = self.loss(logits, target, phase.class_weights, facts)
+        for k, value in enumerate(terms or []):
+            if value is not None:
+                self.terms[iteration, k] = value
+        return loss
+
+    def mean_terms(self, iterations: range) -> dict[str, float]:
+        """Mean of each term, by its name, over those iterations in which it had a weight; NaN without any."""
+        if self.terms is None:
+            return {}
+        means = self.terms[iterations.start : iterations.stop].nanmean(dim=0).tolist()
+        return dict(zip(self.term_names, means, strict=True))
 
 
 class Phase(nn.Module):

@@ -1,5 +1,6 @@
 """Writes into its journal how a training goes on."""
 
+import math
 import time
 
 from pipeline.learn.fit import Listener
@@ -22,4 +23,5 @@ class Journalist(Listener):
 
     def validated(self, validation: Validation) -> None:
         shown = {"train/loss": validation.train_loss, "val/miou": validation.val_miou}
+        shown |= {f"train/loss/{name}": mean for name, mean in validation.terms.items() if math.isfinite(mean)}
         self.journal.point(shown, validation.iteration, validation.at)

@@ -28,6 +28,9 @@ class Validation(NamedTuple):
     """Per class; NaN for a class neither predicted nor true."""
     at: float
     """Seconds since 1970."""
+    terms: dict[str, float]
+    """Of a loss that is a sum: mean of each term by its name, not multiplied by its weight, over the iterations since
+    the validation before; NaN for a term that had no weight in any of them. Empty for other losses."""
 
 
 class Cost(NamedTuple):
@@ -119,7 +122,8 @@ class Trainer:
         since = self.history[-1].iteration if self.history else 0
         train_loss = self.losses[since : self.done].mean().item()
         lr = self.optimizer.param_groups[0]["lr"]
-        found = Validation(self.done, lr, train_loss, *validate(self.model), time.time())
+        terms = self.criterion.mean_terms(range(since, self.done))
+        found = Validation(self.done, lr, train_loss, *validate(self.model), time.time(), terms)
         self.history.append(found)
         if self.settings.checkpoint == "last" or self.chosen is None or found.val_miou > self.chosen.val_miou:
             self.chosen = found

@@ -34,6 +34,9 @@ class Facts(NamedTuple):
     """Share of the iterations that are done, from 0 to below 1."""
     learned: Tensor | None = None
     """As many numbers as the loss asks for by `learned_numbers`; they start at 0 and are trained with the model."""
+    terms: list[Tensor | None] | None = None
+    """A list, where somebody wants to see the terms of a sum: the loss fills it, in the order of `term_names`, with the
+    value of each, a scalar without gradient; None for one that was not computed since its weight is 0."""
 
 
 class Loss(Plugin):
@@ -63,6 +66,10 @@ class Loss(Plugin):
     def learned_numbers(self) -> int:
         """How many numbers of its own this loss trains."""
         return 0
+
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the terms whose values it gives by `Facts.terms`, if it is a sum."""
+        return ()
 
     def __call__(
         self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None, facts: Facts | None = None

@@ -85,6 +85,8 @@ class CellFiles(NamedTuple):
         keys = {f"val_iou/{name}": f"val/iou/{short}" for name, short in zip(classes, plain(classes), strict=True)}
         keys |= {"train_loss": "train/loss", "val_miou": "val/miou", "lr": "train/lr"}
         rows = read_csv(MODELS / self.cell.name / "history.csv")
+        terms = [column for column in (rows[0] if rows else ()) if column.startswith("train_loss/")]
+        keys |= {column: column.replace("train_loss", "train/loss", 1) for column in terms}
         return [
             Point(key, float(row[column]), int(row["iteration"]), at)
             for row, at in zip(rows, self.origin["validated"], strict=True)

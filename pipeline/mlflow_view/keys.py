@@ -1,7 +1,8 @@
 """Keys of metrics in MLflow.
 
-Charts are grouped by what stands before the last slash: `train/`, `val/`, `val/iou/`, `test/`, `test/iou/`, `cost/`,
-`decision/`. What is measured once has step 0, since MLflow draws a bar for it then, and a line otherwise.
+Charts are grouped by what stands before the last slash: `train/`, `train/loss/` (the terms of a sum), `val/`,
+`val/iou/`, `test/`, `test/iou/`, `cost/`, `decision/`. What is measured once has step 0, since MLflow draws a bar for
+it then, and a line otherwise.
 """
 
 import re

@@ -25,6 +25,9 @@ class Recorder:
     def learned_numbers(self):
         return self.learned
 
+    def term_names(self):
+        return ()
+
     def __call__(self, *given):
         self.given = given
         return given[0].sum()
@@ -194,6 +197,44 @@ def test_pixels_that_the_loss_does_not_get_are_not_counted():
     counted = np.bincount(np.ravel(given), minlength=256)[:3]
     assert np.array_equal(criterion.seen, counted)
     assert 0 < counted.sum() < (random_targets() != IGNORE).sum() / 3
+
+
+# --- what the terms of a sum cost ---
+
+LATE = {"weight": {"start": 0.0, "end": 2.0, "between": [0.5, 0.5]}, "class_weights": "none"}
+SUM = {"kind": "compound", "terms": {"cross_entropy": 1.0, "dice": LATE}}
+
+
+def test_the_mean_of_each_term_is_known_for_any_iterations():
+    """Of four, in the last two of which Dice has a weight; cross-entropy is weighed by the strategy."""
+    loss = plugins.build_unnamed("losses", SUM, "loss")
+    criterion = made(loss, "class_weights", iterations=4)
+    logits = torch.randn(4, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    targets = torch.from_numpy(random_targets(4))
+    for iteration in range(4):
+        criterion(logits[iteration], targets[iteration], iteration=iteration)
+    cross_entropy, dice = (plugins.build("losses", kind, {}, "loss") for kind in ("cross_entropy", "dice"))
+    weights = criterion.phases[0].class_weights
+    first = [cross_entropy(*each, weights).item() for each in zip(logits, targets, strict=True)]
+    second = [dice(*each).item() for each in zip(logits, targets, strict=True)]
+    assert criterion.mean_terms(range(1, 4)) == pytest.approx(
+        {"cross_entropy": np.mean(first[1:]), "dice": np.mean(second[2:])}
+    )
+    early = criterion.mean_terms(range(2))
+    assert (early["cross_entropy"], np.isnan(early["dice"])) == (pytest.approx(np.mean(first[:2])), True)
+    assert not criterion.terms.requires_grad
+
+
+def test_the_terms_are_part_of_the_state_of_a_sum_alone():
+    """A training that goes on knows what those before it cost; that of any other loss has nothing more to keep."""
+    loss = plugins.build_unnamed("losses", SUM, "loss")
+    criterion, other = made(loss, iterations=2), made(loss, iterations=2)
+    criterion(LOGITS, TARGET, iteration=0)
+    other.load_state_dict(criterion.state_dict())
+    assert other.mean_terms(range(1))["cross_entropy"] == pytest.approx(np.log(3))
+    single = made(plugins.build("losses", "dice", {}, "loss"))
+    assert single.mean_terms(range(1)) == {}
+    assert criterion.state_dict().keys() - single.state_dict().keys() == {"terms"}
 
 
 # --- what is trained, moved and saved ---

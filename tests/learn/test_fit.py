@@ -41,6 +41,9 @@ class CallsLoss(nn.Module):
     def forward(self, logits: torch.Tensor, masks: torch.Tensor, iteration: int) -> torch.Tensor:
         return self.loss(logits, masks)
 
+    def mean_terms(self, iterations: range) -> dict[str, float]:
+        return {}
+
 
 def batches(iterations: int, start: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Images whose first channel is bright exactly where the mask is 1, from an iteration on."""
@@ -323,6 +326,8 @@ def test_a_training_that_was_killed_ends_with_the_same_bits(tmp_path, monkeypatc
     assert {name for name in whole if not torch.equal(whole[name], found[name])} == set()
     assert [each[:5] for each in resumed.history] == [each[:5] for each in outcome.history]
     assert resumed.chosen[:5] == outcome.chosen[:5]
+    assert [each.terms for each in resumed.history] == [each.terms for each in outcome.history]
+    assert all(each.terms.keys() == {"cross_entropy", "dice"} for each in outcome.history)
     assert (outcome.resumed_at, resumed.resumed_at) == ([], [min(each, 11) for each in kills])
     assert resumed.started < resumed.history[0].at
 
@@ -369,6 +374,8 @@ UNUSABLE = {f"without {key}": without(key) for key in KEYS} | {
     "another training's length": with_other("losses", lambda it: it[:1]),
     "more iterations than there are": with_other("done", lambda _: 13),
     "short validations": with_other("history", lambda it: [each[:3] for each in it]),
+    "validations without terms": with_other("history", lambda it: [each[:6] for each in it]),
+    "terms of a shorter training": with_other("criterion", lambda it: it | {"terms": it["terms"][:1]}),
     "a choice that is not there": with_other("chosen", lambda _: 9),
     "another random state": with_other("random", lambda it: it[:100]),
     "kept weights that are a list": with_other("kept", lambda _: []),

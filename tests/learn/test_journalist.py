@@ -30,8 +30,13 @@ def test_the_speed_is_that_of_this_process_without_its_first_step(monkeypatch):
     ]
 
 
-def test_a_validation_is_a_point():
-    Journalist(Journal("a", {}), 20, 8).validated(Validation(5, 0.1, 0.7, 0.4, [0.3, 0.5], 99.0))
-    assert Follower("a").new()[1:] == [
-        {"kind": "point", "metrics": {"train/loss": 0.7, "val/miou": 0.4}, "step": 5, "at": 99.0}
-    ]
+@pytest.mark.parametrize(
+    ("terms", "shown"),
+    [({}, {}), ({"dice": 0.5, "focal": float("nan")}, {"train/loss/dice": 0.5})],
+    ids=["one loss", "a sum with a term that had no weight"],
+)
+def test_a_validation_is_a_point(terms, shown):
+    """MLflow draws no curve of NaN."""
+    Journalist(Journal("a", {}), 20, 8).validated(Validation(5, 0.1, 0.7, 0.4, [0.3, 0.5], 99.0, terms))
+    metrics = {"train/loss": 0.7, "val/miou": 0.4} | shown
+    assert Follower("a").new()[1:] == [{"kind": "point", "metrics": metrics, "step": 5, "at": 99.0}]

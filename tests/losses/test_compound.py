@@ -1,8 +1,13 @@
 """Compound: the sum by hand, and a sentence for each mistake in its terms."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from monai.losses import DiceLoss, FocalLoss
+from ruamel.yaml import YAML
+from torch import nn
 from torch.testing import assert_close
 
 from pipeline.losses.base import Facts
@@ -20,11 +25,12 @@ def reference(loss, logits, target, weights, facts):
     total = 0.0
     for k, (name, block) in enumerate(loss.terms.items()):
         options = dict(block) if isinstance(block, dict) else {"weight": block}
-        weight = options.pop("weight")
+        weight, own = options.pop("weight"), options.pop("class_weights", weights)
         if isinstance(weight, dict):
             weight = weight["start"] + facts.progress * (weight["end"] - weight["start"])
         term = plugins.build("losses", name, options, name)
-        value = reference_of(term, logits, target, weights, facts)
+        own = np.ones(logits.shape[1]) if isinstance(own, str) else np.array(own)
+        value = reference_of(term, logits, target, own, facts)
         if loss.weights == "learned":
             s = facts.learned[k]
             value = (np.exp(-s) * value + s / 2) * (target != 255).any()
@@ -221,3 +227,181 @@ def test_a_term_of_weight_0_is_not_computed(build, batch, monkeypatch):
         computed.clear()
         loss(*batch, facts=Facts(progress=progress))
         assert computed == expected
+
+
+# --- class weights of a term's own ---
+
+OWN = [1.0, 10.0, 0.5, 2.0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+@pytest.mark.parametrize("weighs", [False, True], ids=["strategy without weights", "strategy with weights"])
+def test_each_term_has_the_class_weights_it_says(build, batch, weights, weighs, scale):
+    """Cross-entropy its own, as torch weighs it, Dice none, L1 those of the strategy; only ratios matter."""
+    terms = {
+        "cross_entropy": {"weight": 2.0, "class_weights": [scale * each for each in OWN]},
+        "dice": {"weight": 1.0, "class_weights": "none"},
+        "l1": 0.5,
+    }
+    given = weights if weighs else None
+    expected = 2 * nn.functional.cross_entropy(*batch, torch.tensor(OWN), ignore_index=255)
+    expected = expected + build("dice")(*batch) + 0.5 * build("l1")(*batch, given)
+    assert_close(build("compound", terms=terms)(*batch, given), expected)
+
+
+def test_weights_of_a_term_that_is_a_sum_reach_its_terms(build, batch, weights):
+    """But for those of them that have their own."""
+    inner = {"cross_entropy": 1.0, "dice": {"weight": 1.0, "class_weights": "none"}}
+    terms = {"both": {"kind": "compound", "weight": 1.0, "class_weights": OWN, "terms": inner}, "l1": 1.0}
+    expected = build("cross_entropy")(*batch, torch.tensor(OWN)) + build("dice")(*batch)
+    expected = expected + build("l1")(*batch, weights)
+    assert_close(build("compound", terms=terms)(*batch, weights), expected)
+
+
+def test_what_terms_share_is_computed_once_where_their_weights_are_those_of_the_batch(build, batch, monkeypatch):
+    """`none` under a strategy that weighs nothing costs nothing."""
+    seen = []
+    monkeypatch.setattr(Dice, "formula", lambda self, batch: (seen.append(batch), batch.logits.sum())[1])
+    terms = {name: {"kind": "dice", "weight": 1.0, "class_weights": "none"} for name in ("a", "b")}
+    build("compound", terms=terms)(*batch)
+    assert seen[0] is seen[1]
+
+
+@pytest.mark.parametrize(
+    "given", [None, "all", [], [1.0, 0.0], [1.0, -1.0], [1.0, "2"], [True, 1.0], [float("inf"), 1.0], 2.0], ids=str
+)
+def test_class_weights_that_are_none_are_refused(build, given):
+    sentence = refusal(build, {"l1": 1.0, "dice": {"weight": 1.0, "class_weights": given}})
+    assert sentence.startswith(
+        "compound.terms.dice.class_weights: must be none, or a list with a number above 0 for each class, not "
+    )
+
+
+def test_a_list_of_another_length_is_refused_for_the_dataset(build):
+    """`check` asks each loss, also inside another sum."""
+    inner = {"l1": 1.0, "dice": {"weight": 1.0, "class_weights": [1, 2]}}
+    for terms in (inner, {"both": {"kind": "compound", "weight": 1.0, "terms": inner}, "focal": 1.0}):
+        loss = build("compound", terms=terms)
+        assert loss.refuses_classes(2) is None
+        assert loss.refuses_classes(5) == "'class_weights' of dice has 2 numbers; give one for each class."
+
+
+def test_a_loss_that_takes_no_class_weights_is_a_term_where_it_gets_none(build, batch, weights):
+    """It is refused with weights of its own, and asked for the reason by a strategy that weighs classes."""
+    term = {"weight": 1.0, "class_weights": "none"}
+    loss = build("compound", terms={"class_balanced": term, "dice": 1.0})
+    assert loss.refuses_class_weights() is None
+    assert_close(loss(*batch, weights), build("class_balanced")(*batch) + build("dice")(*batch, weights))
+    reason = build("class_balanced").refuses_class_weights()
+    assert build("compound", terms={"class_balanced": 1.0, "dice": 1.0}).refuses_class_weights() == reason
+    assert refusal(build, {"class_balanced": {"weight": 1.0, "class_weights": OWN}, "dice": 1.0}) == (
+        f"compound.terms.class_balanced.class_weights: cannot weigh this loss: {reason.rstrip('.')}. Remove it."
+    )
+
+
+@pytest.mark.parametrize("dice", ["none", OWN], ids=["none", "own"])
+def test_a_sum_in_which_nothing_takes_the_weights_of_a_strategy_refuses_them(build, dice):
+    """They would be ignored."""
+    terms = {name: {"weight": 1.0, "class_weights": own} for name, own in {"l1": OWN, "dice": dice}.items()}
+    reason = build("compound", terms=terms).refuses_class_weights()
+    assert reason == "each of its terms says its own 'class_weights', so nothing would be weighed."
+
+
+# --- sums that have a name ---
+
+
+@pytest.fixture(scope="module")
+def preset(build):
+    """`preset("nnunet")`: a loss of presets/sums.yaml."""
+    entries = YAML(typ="safe").load(Path("presets/sums.yaml"))["axes"]["loss"]
+    return lambda name: build(**{"kind": name} | entries[name])
+
+
+@pytest.fixture(scope="module")
+def full_batch():
+    """Without void, every class present: 800 pixels."""
+    generator = torch.Generator().manual_seed(3)
+    target = torch.randint(0, 4, (2, 20, 20), generator=generator)
+    return 2 * torch.randn(2, 4, 20, 20, generator=generator), target
+
+
+def nnunet_dice(logits, target):
+    """-Dice as `MemoryEfficientSoftDiceLoss(batch_dice=True, do_bg=False, smooth=1e-5)` of nnU-Net v2 sums it."""
+    p, g = logits.double().softmax(dim=1)[:, 1:], nn.functional.one_hot(target).movedim(-1, 1)[:, 1:].double()
+    intersect, predicted, true = (each.sum(dim=(0, 2, 3)) for each in (p * g, p, g))
+    return -((2 * intersect + 1e-5) / (true + predicted + 1e-5).clip(1e-8)).mean()
+
+
+@pytest.mark.parametrize(("name", "kept"), [("nnunet", 800), ("dice_top_10", 80)])
+@pytest.mark.parametrize("weighs", [False, True])
+def test_sums_of_nnunet_are_those_of_its_code(preset, full_batch, weights, name, kept, weighs):
+    """`DC_and_CE_loss` and `DC_and_topk_loss` (k = 10), plus 1. Class weights are for the term by pixel: torch's."""
+    given = weights if weighs else None
+    pixels = nn.functional.cross_entropy(*full_batch, reduction="none").flatten()
+    hardest = pixels.topk(kept).indices
+    factors = torch.ones_like(pixels) if given is None else given[full_batch[1].flatten()]
+    by_pixel = (factors * pixels)[hardest].sum() / factors[hardest].sum()
+    expected = by_pixel.double() + nnunet_dice(*full_batch) + 1
+    assert preset(name)(*full_batch, given).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_dice_and_focal_is_that_of_monai(preset, full_batch):
+    """MONAI's focal loss is a mean over pixels and classes, so a fourth of the usual one."""
+    logits, target = full_batch
+    dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    focal = FocalLoss(to_onehot_y=True, use_softmax=True, gamma=2.0)
+    expected = dice(logits, target[:, None]) + 4 * focal(logits, target[:, None])
+    assert_close(preset("dice_focal")(*full_batch), expected, rtol=1e-4, atol=1e-5)
+
+
+# --- what the terms cost ---
+
+
+def test_values_of_terms_are_given_before_their_weights(build, batch, weights):
+    """Without a graph, in the order of the terms; the sum is the same to the bit whether somebody asks or not."""
+    terms = {"cross_entropy": 3.0, "dice": {"weight": 0.5, "class_weights": "none"}}
+    loss, asked = build("compound", terms=terms).loss, Facts(terms=[])
+    assert torch.equal(loss(*batch, weights, asked), loss(*batch, weights))
+    assert loss.term_names() == ("cross_entropy", "dice")
+    alone = build("cross_entropy")(*batch, weights), build("dice")(*batch)
+    assert_close(torch.stack(asked.terms), torch.stack(alone))
+    logits = batch[0].clone().requires_grad_()
+    loss(logits, batch[1], None, asked)
+    assert not any(value.requires_grad for value in asked.terms)
+
+
+def test_a_sum_inside_a_sum_is_one_value(build, batch):
+    """Whatever it gives of its own terms."""
+    inner = {"kind": "compound", "weight": 0.5, "terms": {"cross_entropy": 1.0, "dice": 1.0, "focal": 1.0}}
+    asked = Facts(terms=[])
+    build("compound", terms={"l1": 1.0, "region": inner}).loss(*batch, None, asked)
+    region = sum(build(kind)(*batch) for kind in ("cross_entropy", "dice", "focal"))
+    assert_close(torch.stack(asked.terms), torch.stack([build("l1")(*batch), region]))
+
+
+def test_a_term_without_weight_has_no_value(build, batch):
+    """0 would be a perfect one."""
+    late = {"weight": {"start": 0.0, "end": 1.0, "between": [0.5, 0.5]}}
+    asked = Facts(terms=[])
+    build("compound", terms={"l1": 1.0, "dice": late}).loss(*batch, None, asked)
+    assert [value is None for value in asked.terms] == [False, True]
+
+
+def test_learned_weights_without_numbers_to_learn_are_one_sentence(build, batch):
+    """It would be the sum with fixed weights under another name."""
+    loss = build("compound", terms={"l1": 1.0, "dice": 1.0}, weights="learned").loss
+    with pytest.raises(UserError, match=r"^Compound with weights='learned' needs 2 numbers among its facts, [^\n]+$"):
+        loss(*batch)
+
+
+@pytest.mark.parametrize("weight", [{"start": 0.0, "end": 0.0}, {"start": 0.0, "end": 1.0, "between": [1.0, 1.0]}])
+def test_a_weight_of_0_throughout_is_refused(build, weight):
+    """As a number it is, too; with learned weights it took the number of the next term."""
+    sentence = "compound.terms.l1.weight: a weight of 0 in every iteration makes no term; remove it."
+    assert refusal(build, {"l1": {"weight": weight}, "dice": 1.0, "focal": 1.0}) == sentence
+
+
+@pytest.mark.parametrize("name", ["Dice 2", "a-b", "a/b", ""])
+def test_a_name_that_is_none_for_a_curve_is_refused(build, name):
+    sentence = f"compound.terms.{name}: the name of a term may hold lower-case letters, digits and _ only."
+    assert refusal(build, {name: {"kind": "dice", "weight": 1.0}, "l1": 1.0}) == sentence

@@ -15,9 +15,13 @@ NEEDED = {  # options without a default, or whose default leaves nothing of imag
     "compound": {"terms": {"cross_entropy": 1.0, "dice": 1.0}},
     "region_mutual_information": {"stride": 1},
 }
+WEIGHED = {  # one term takes class weights, the other none
+    "cross_entropy": 1.0,
+    "focal": {"weight": 1.0, "class_weights": "none"},
+}
 RAMP = {"cross_entropy": {"weight": {"start": 1.0, "end": 0.0}}, "dice": 1.0}
 OTHER_VALUES = {  # for options of no simple type, or whose range holds one of the values out of range tried below
-    ("compound", "terms"): [{"cross_entropy": 1.0, "dice": 2.0}, RAMP],
+    ("compound", "terms"): [{"cross_entropy": 1.0, "dice": 2.0}, RAMP, WEIGHED],
     ("focal", "alpha"): [[1.0, 2.0, 0.5, 4.0]],
     ("top_k_cross_entropy", "threshold"): [0.7],  # the value jumps there; 0.5 is where two classes tie up to rounding
     ("poly", "epsilon"): [-1.0, 10.0],
