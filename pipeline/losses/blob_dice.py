@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class BlobDice(LossPerClass):
     """Blob loss with Dice (Kofler et al., "blob loss: instance imbalance aware loss functions for semantic
-    segmentation", IPMI 2023, the blob term of the compound loss in section 2).
+    segmentation", IPMI 2023, the blob term).
 
         L = mean_c mean_images mean_n  1 - 2 TP_n / (2 TP_n + FN_n + FP)
         TP_n = sum_(i in n) p_i,c,  FN_n = sum_(i in n) (1 - p_i,c),  FP = sum_(i not in c) p_i,c

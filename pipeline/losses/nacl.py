@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class NACL(Loss):
     """Neighbor-aware calibration loss (Murugesan et al., "Trust your neighbours: Penalty-based constraints for model
-    calibration", MICCAI 2023, the penalty by L1 in section 2).
+    calibration", MICCAI 2023, the penalty by L1).
 
         L = sum_i w_t(i) * (-log p_i,t(i) + penalty * (1/C) sum_c |tau_i,c - l_i,c|)  /  sum_i w_t(i)
 

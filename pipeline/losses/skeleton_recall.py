@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class SkeletonRecall(LossPerClass):
     """Skeleton recall loss (Kirchhoff et al., "Skeleton Recall Loss for Connectivity Conserving and Resource Efficient
-    Segmentation of Thin Tubular Structures", ECCV 2024, the soft recall on the tubed skeleton of section 3).
+    Segmentation of Thin Tubular Structures", ECCV 2024, the soft recall on the tubed skeleton).
 
         L = mean_c  1 - sum_i S_i,c p_i,c / sum_i S_i,c
 
