@@ -24,11 +24,7 @@ class Options(BaseModel):
         try:
             return cls.model_validate(block, context={"where": where})
         except ValidationError as invalid:
-            found = invalid.errors()
-            meant = {place for mistake in found if (place := _meant(cls, mistake))}
-            told = [mistake for mistake in found if mistake["type"] != "missing" or mistake["loc"] not in meant]
-            mistakes = [_sentence(cls, mistake, where) for mistake in told]
-            raise UserError("\n".join(dict.fromkeys(mistakes))) from None
+            raise UserError(sentences(cls, invalid, where)) from None
 
     def acts_only_with(self, option: str, other: str, value: Any) -> None:
         """For validators: refuse `option` moved from its default where, as `other` is not `value`, nothing reads it."""
@@ -37,6 +33,23 @@ class Options(BaseModel):
             raise ValueError(
                 f"'{option}' acts only with {other} '{value}', not with '{getattr(self, other)}'; remove it."
             )
+
+
+def sentences(cls: type[BaseModel], invalid: ValidationError, where: str) -> str:
+    """A line per mistake in options that were given at `where`."""
+    found = invalid.errors()
+    meant = {place for mistake in found if (place := _meant(cls, mistake))}
+    told = [mistake for mistake in found if mistake["type"] != "missing" or mistake["loc"] not in meant]
+    return "\n".join(dict.fromkeys(_sentence(cls, mistake, where) for mistake in told))
+
+
+def plain(value: Any) -> Any:
+    """A value given in Python as params.yaml would hold it: arrays, tensors and tuples become lists of numbers."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _meant(cls: type[BaseModel], mistake: Any) -> tuple[int | str, ...] | None:

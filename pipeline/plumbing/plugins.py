@@ -9,15 +9,28 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, model_validator
+
 from pipeline.plumbing.errors import UserError, did_you_mean
 from pipeline.plumbing.messages import brief
-from pipeline.plumbing.options import Options
+from pipeline.plumbing.options import Options, plain, sentences
 
 ROOT = Path(__file__).parents[1]
 
 
 class Plugin(Options):
     """What all plug-ins share. Options are fields; class variables state facts about the kind."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _say_mistakes_in_sentences(cls, given: Any, build: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """`Focal(gamma=-1)` in Python gets the sentence of an entry in params.yaml, and arrays are read as lists."""
+        if info.context:  # `Options.read` knows where the entry stands, and says it
+            return build(given)
+        try:
+            return build(plain(given))
+        except ValidationError as invalid:
+            raise UserError(sentences(cls, invalid, cls.__name__)) from None
 
     @property
     def kind(self) -> str:
