@@ -29,6 +29,9 @@ class BalancedSoftmax(Loss):
     Family: imbalance.
     """
 
+    def needs_statistics(self) -> frozenset[str]:
+        return frozenset({"train_pixels"})
+
     def formula(self, batch: Batch) -> Tensor:
         pixels = batch.facts.train_pixels
         assert pixels is not None, "a training tells its loss the class statistics"

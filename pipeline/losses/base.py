@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.losses.base_target import check_target
+from pipeline.losses.base_facts import Facts
+from pipeline.losses.base_target import check_batch
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.plugins import Plugin
@@ -17,26 +18,9 @@ from pipeline.plumbing.plugins import Plugin
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pipeline.losses.base_module import LossModule
+
 TINY = 1e-12  # keeps 0 / 0 away where a class or every pixel is missing; never near a value that counts
-
-
-class Facts(NamedTuple):
-    """What some losses need besides a batch of logits and targets; training knows all of it."""
-
-    train_pixels: Tensor | None = None
-    """`c`: pixels of each class in the train split, each above 0."""
-    train_images: Tensor | None = None
-    """`c`: train images that hold each class, each above 0."""
-    distances: Tensor | None = None
-    """`b c h w`: signed distance in pixels to the boundary of each class in its image, see `learn/distances.py`; given
-    to losses that ask for it by `needs_distances`."""
-    progress: float = 0.0
-    """Share of the iterations that are done, from 0 to below 1."""
-    learned: Tensor | None = None
-    """As many numbers as the loss asks for by `learned_numbers`; they start at 0 and are trained with the model."""
-    terms: list[Tensor | None] | None = None
-    """A list, where somebody wants to see the terms of a sum: the loss fills it, in the order of `term_names`, with the
-    value of each, a scalar without gradient; None for one that was not computed since its weight is 0."""
 
 
 class Loss(Plugin):
@@ -44,7 +28,8 @@ class Loss(Plugin):
 
     You must write `formula`. Override `refuses_class_weights` if a weight per class has no meaning for it: `check` then
     refuses the strategies that produce weights and prints the reason; `refuses_classes` likewise. Override
-    `needs_distances` or `learned_numbers` to be given more than logits and target.
+    `needs_distances` or `learned_numbers` to be given more than logits and target, and `needs_statistics` to say so
+    where the formula reads class statistics.
 
     Its docstring has the formula in an indented block and says `Absent class:` what a class without a true pixel costs,
     `Use:` for what data, at what price, alone or as a term, and `Family:` one of those in `pipeline/docs.py`, the
@@ -63,6 +48,10 @@ class Loss(Plugin):
         """Whether the loader workers have to compute the distance maps of `Facts.distances`."""
         return False
 
+    def needs_statistics(self) -> frozenset[str]:
+        """Which class statistics, `train_pixels` and `train_images` of `Facts`, the formula cannot do without."""
+        return frozenset()
+
     def learned_numbers(self) -> int:
         """How many numbers of its own this loss trains."""
         return 0
@@ -70,6 +59,12 @@ class Loss(Plugin):
     def term_names(self) -> tuple[str, ...]:
         """Names of the terms whose values it gives by `Facts.terms`, if it is a sum."""
         return ()
+
+    def module(self, **known: Any) -> LossModule:
+        """This loss as an `nn.Module` for a training loop of one's own, by the arguments of `LossModule`."""
+        from pipeline.losses.base_module import LossModule  # only now, since it needs torch to be imported
+
+        return LossModule(self, **known)
 
     def __call__(
         self, logits: Tensor, target: Tensor, class_weights: Tensor | None = None, facts: Facts | None = None
@@ -87,12 +82,21 @@ class Loss(Plugin):
         Raises UserError for a target of another shape or type, or with other values (on a GPU the values are checked
         without waiting for it, so there the error is one of the device).
         """
+        return self.compute(logits.float(), target, class_weights, facts or Facts())
+
+    def compute(
+        self, logits: Tensor, target: Tensor, class_weights: Tensor | None, facts: Facts, ignore_index: int = IGNORE
+    ) -> Tensor:
+        """The same in the precision of the logits, float32 or float64, and with any value at ignored pixels."""
         with torch.autocast(logits.device.type, enabled=False):
-            logits = with_background(logits.float())
+            logits = with_background(logits)
             # Divided first: in float32 what is small altogether would be 0.
-            weights = None if class_weights is None else (class_weights / class_weights.max()).float()
-            batch = Batch(logits, target.long(), weights, facts or Facts())
-            check_target(target, batch)
+            weights = None if class_weights is None else (class_weights / class_weights.max()).to(logits.dtype)
+            classes = target.long()
+            if ignore_index != IGNORE:
+                classes = classes.where(classes != ignore_index, IGNORE)
+            batch = Batch(logits, classes, weights, facts)
+            check_batch(self, batch, target, ignore_index)
             return self.formula(batch)
 
     def formula(self, batch: Batch) -> Tensor:

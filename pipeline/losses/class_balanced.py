@@ -43,6 +43,9 @@ class ClassBalanced(Loss):
     def refuses_class_weights(self) -> str:
         return "it makes its own class weights, from the number of train images that hold each class"
 
+    def needs_statistics(self) -> frozenset[str]:
+        return frozenset({"train_images"})
+
     def formula(self, batch: Batch) -> Tensor:
         images = batch.facts.train_images
         assert images is not None, "a training tells its loss the class statistics"

@@ -142,6 +142,9 @@ class Compound(Loss):
     def needs_distances(self) -> bool:
         return any(loss.needs_distances() for loss in self.parts())
 
+    def needs_statistics(self) -> frozenset[str]:
+        return frozenset().union(*(loss.needs_statistics() for loss in self.parts()))
+
     def learned_numbers(self) -> int:
         return len(self._terms) if self.weights == "learned" else 0
 

@@ -41,6 +41,9 @@ class LDAM(Loss):
     and close to `cross_entropy`. What corresponds to the paper depends on how far the logits of a model grow: tune it,
     from 0.5 to the 15 that the paper's scale makes of it."""
 
+    def needs_statistics(self) -> frozenset[str]:
+        return frozenset({"train_pixels"})
+
     def formula(self, batch: Batch) -> Tensor:
         rarity = batch.prior**-0.25
         margins = self.max_margin * rarity / rarity.max()

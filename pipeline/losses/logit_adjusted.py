@@ -37,6 +37,9 @@ class LogitAdjusted(Loss):
     the paper's, and the only one that is consistent with the balanced error. Shares of pixels are smaller than those of
     images: a class of 1e-5 of the pixels is shifted by 11.5 logits, so lower it where its false alarms are too many."""
 
+    def needs_statistics(self) -> frozenset[str]:
+        return frozenset({"train_pixels"})
+
     def formula(self, batch: Batch) -> Tensor:
         adjustment = self.tau * batch.prior.log()
         adjusted = replace(batch, logits=batch.logits + adjustment.view(-1, 1, 1))

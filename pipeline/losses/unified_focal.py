@@ -54,6 +54,9 @@ class UnifiedFocal(Loss):
     gamma: float = Field(default=0.5, ge=0.0, lt=1.0)
     """How much easy pixels are suppressed and nearly perfect classes are enhanced; the paper tries 0.1 to 0.9."""
 
+    def needs_statistics(self) -> frozenset[str]:
+        return frozenset({"train_pixels"})
+
     def formula(self, batch: Batch) -> Tensor:
         rare = _rare(batch.prior).to(batch.logits.dtype)
         common, asymmetric = 1 - rare, self.form == "asymmetric"

@@ -18,8 +18,9 @@ from pipeline.plumbing.libraries import version, versions
 ROOT = Path(__file__).parents[2]
 LAZY = "pipeline.plumbing.lazy."
 
-# These only report or keep what happens; no number depends on them, so an edit there must not train anything again.
-REPORT_ONLY = {"pipeline.learn.journalist", "pipeline.running.warm"} | {
+# These only report or keep what happens, or serve training loops elsewhere; no number depends on them, so an edit there
+# must not train anything again.
+REPORT_ONLY = {"pipeline.learn.journalist", "pipeline.losses.base_module", "pipeline.running.warm"} | {
     f"pipeline.plumbing.{name}"
     for name in (
         "cached",

@@ -18,8 +18,8 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".pytest_cache")
     [
         (
             "base.py",
-            "with_background(logits.float())",
-            "with_background(logits)",
+            "self.compute(logits.float(),",
+            "self.compute(logits,",
             "test_half_precision_is_computed_in_float32",
             "focal-False-dtype0",
         ),

@@ -8,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from pipeline.losses.base import Facts
+from pipeline.plumbing.errors import UserError
 from tests.losses.reference import mean, valid_pixels
 
 
@@ -81,9 +82,9 @@ def test_equals_the_distance_transform_of_scipy(build, batch):
     assert_close(build("distance_cross_entropy")(logits, target).double(), expected)
 
 
-def test_training_without_distance_maps_is_a_mistake_in_the_code(build, batch):
+def test_without_distance_maps_it_says_what_is_missing(build, batch):
     """Never silently cross-entropy."""
     loss = build("distance_cross_entropy").loss
     assert loss.needs_distances()
-    with pytest.raises(AssertionError):
+    with pytest.raises(UserError, match=r"^DistanceCrossEntropy needs distances among its facts; "):
         loss(*batch, None, Facts())
