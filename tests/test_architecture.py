@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,30 +104,45 @@ def test_the_losses_of_other_libraries_are_reached_from_one_folder():
     assert not [module for module in outside if any(folder_of(each) == "conformance" for each in OWN[module])]
 
 
-def test_every_library_that_is_imported_is_declared():
-    """A clean environment has what pyproject.toml names, and nothing by chance."""
-    import tomllib
+DISTRIBUTIONS = {  # of libraries that are imported by another name; the last ones come with what needs them
+    "PIL": "pillow",
+    "ruamel": "ruamel.yaml",
+    "yaml": "pyyaml",
+    "skimage": "scikit_image",
+    "sklearn": "scikit_learn",
+    "cv2": "albumentations",
+    "urllib3": "requests",
+    "huggingface_hub": "segmentation_models_pytorch",
+    "safetensors": "segmentation_models_pytorch",
+}
 
-    lines = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    declared = {line.split("=")[0].rstrip("<>").lower().replace("-", "_") for line in lines}
-    # The last ones come with what needs them.
-    names = {
-        "PIL": "pillow",
-        "ruamel": "ruamel.yaml",
-        "yaml": "pyyaml",
-        "skimage": "scikit_image",
-        "sklearn": "scikit_learn",
-        "cv2": "albumentations",
-        "urllib3": "requests",
-        "huggingface_hub": "segmentation_models_pytorch",
-        "safetensors": "segmentation_models_pytorch",
-    }
-    used = (
-        {each.split(".")[0] for found in IMPORTS.values() for each in found}
-        - set(sys.stdlib_module_names)
-        - {"pipeline"}
-    )
-    assert {names.get(each, each) for each in used} <= declared
+
+def declared(*extras):
+    """Distributions that pyproject.toml asks for: its dependencies, and those of the named extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["dependencies"] + [line for each in extras for line in project["optional-dependencies"][each]]
+    return {line.split("=")[0].rstrip("<>").lower().replace("-", "_") for line in lines}
+
+
+def libraries(modules):
+    """Distributions that the modules import."""
+    used = {each.split(".")[0] for module in modules for each in IMPORTS[module]}
+    return {DISTRIBUTIONS.get(each, each) for each in used - set(sys.stdlib_module_names) - {"pipeline"}}
+
+
+def test_every_library_that_is_imported_is_declared():
+    """A clean environment has what the extra `benchmark` names, and nothing by chance."""
+    assert libraries(IMPORTS) <= declared("benchmark")
+
+
+def test_losses_need_the_dependencies_alone():
+    """Whoever trains elsewhere installs neither DVC nor MLflow: all that any loss file reaches, and the package itself."""
+    reached, waiting = set(), {module for module in IMPORTS if folder_of(module) == "losses"}
+    while waiting:
+        reached |= waiting
+        waiting = {each for module in waiting for each in OWN[module] if each in IMPORTS} - reached
+    assert "pipeline.plumbing.options" in reached
+    assert libraries(reached) == declared()
 
 
 def test_no_file_is_named_utils():
@@ -134,9 +150,10 @@ def test_no_file_is_named_utils():
     assert not [path for path in FILES if path.stem in ("utils", "util", "helpers", "common", "misc")]
 
 
-@pytest.mark.parametrize("folder", ["", *sorted(set(LAYERS) - {""})])
+@pytest.mark.parametrize("folder", ["", *sorted(set(LAYERS) - {"", "losses"})])
 def test_packages_are_marked_by_an_empty_file(folder):
-    """So importing a package does nothing, and fingerprints may leave it out."""
+    """So importing a package does nothing, and fingerprints may leave it out. That of the losses finds them by name for
+    training loops elsewhere, which nothing here does."""
     assert (ROOT / "pipeline" / folder / "__init__.py").read_bytes() == b""
 
 
@@ -157,3 +174,8 @@ def test_nothing_names_the_directory_of_those_who_build_this():
     texts = [*(ROOT / "pipeline").rglob("*"), *(ROOT / "presets").rglob("*"), ROOT / "README.md", ROOT / "dvc.yaml"]
     read = [path for path in texts if path.is_file() and "__pycache__" not in path.parts]
     assert not [path for path in read if b"../shared" in path.read_bytes()]
+
+
+def test_no_stage_takes_a_loss_from_the_package():
+    """Fingerprints follow files, and so not what a package finds by itself."""
+    assert not [module for module, found in IMPORTS.items() if "pipeline.losses" in found]

@@ -20,7 +20,7 @@ def main() -> None:
         text = page()
     except PackageNotFoundError as missing:
         raise UserError(
-            f"{missing.name} is not installed; run `make conformance`, or `pip install '.[peers]'`."
+            f"{missing.name} is not installed; run `make conformance`, or `pip install '.[benchmark,peers]'`."
         ) from None
     write_text(PAGE, text)
 

@@ -100,7 +100,8 @@ def imported(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as missing:
-        raise UserError(f"{missing.name or module} is not installed: `pip install .[cluster]` brings Dask.") from None
+        name = missing.name or module
+        raise UserError(f"{name} is not installed: `pip install .[benchmark,cluster]` brings Dask.") from None
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
 
 def test_without_the_extra_it_says_how_to_get_it():
     with pytest.raises(
-        UserError, match=r"^no_such_module is not installed: `pip install \.\[cluster\]` brings Dask\.$"
+        UserError, match=r"^no_such_module is not installed: `pip install \.\[benchmark,cluster\]` brings Dask\.$"
     ):
         imported("no_such_module")
 
