@@ -31,6 +31,9 @@ class BalancedCrossEntropy(Loss):
     Family: imbalance.
     """
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
-        balanced = batch.weighted_by(1 / batch.class_pixels.clamp(min=1))
+        balanced = batch.weighted_by(batch.present / batch.class_pixels.clamp(min=1))
         return balanced.mean_over_pixels(batch.cross_entropy)

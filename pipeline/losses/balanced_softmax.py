@@ -32,6 +32,9 @@ class BalancedSoftmax(Loss):
     def needs_statistics(self) -> frozenset[str]:
         return frozenset({"train_pixels"})
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         pixels = batch.facts.train_pixels
         assert pixels is not None, "a training tells its loss the class statistics"

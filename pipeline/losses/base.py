@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pipeline.losses.base_facts import Facts
-from pipeline.losses.base_target import check_batch
+from pipeline.losses.base_target import check_fits, check_target
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 from pipeline.plumbing.plugins import Plugin
@@ -26,10 +26,10 @@ TINY = 1e-12  # keeps 0 / 0 away where a class or every pixel is missing; never 
 class Loss(Plugin):
     """A differentiable function of logits and target.
 
-    You must write `formula`. Override `refuses_class_weights` if a weight per class has no meaning for it: `check` then
-    refuses the strategies that produce weights and prints the reason; `refuses_classes` likewise. Override
-    `needs_distances` or `learned_numbers` to be given more than logits and target, and `needs_statistics` to say so
-    where the formula reads class statistics.
+    You must write `formula`. Override `refuses_class_weights` if weights of classes mean nothing: `check` then refuses
+    the strategies that produce weights and prints the reason; `refuses_classes` likewise; `refuses_soft_targets` if g
+    may be a probability; `needs_distances` or `learned_numbers` to be given more than logits and target, and
+    `needs_statistics` to say so where the formula reads class statistics.
 
     Its docstring has the formula in an indented block and says `Absent class:` what a class without a true pixel costs,
     `Use:` for what data, at what price, alone or as a term, and `Family:` one of those in `pipeline/docs.py`, the
@@ -43,6 +43,10 @@ class Loss(Plugin):
     def refuses_classes(self, classes: int) -> str | None:
         """Why this loss cannot serve a dataset of that many classes, or None if it can."""
         return None
+
+    def refuses_soft_targets(self) -> str | None:
+        """Why this loss cannot take probabilities for a target, or None if it can."""
+        return "it is defined by the one true class of each pixel"
 
     def needs_distances(self) -> bool:
         """Whether the loader workers have to compute the distance maps of `Facts.distances`."""
@@ -76,11 +80,12 @@ class Loss(Plugin):
                 binary form: the logit of the foreground against a background logit of 0 (a sigmoid).
             target: `b h w`, class indices of any integer dtype, 255 where the pixel is to be ignored. Ignored pixels
                 have zero gradient and no share in any mean; without a valid pixel the loss is 0 with zero gradient.
+                Or probabilities, `b c h w` of any float dtype, unless the loss refuses them: see `base_soft.py`.
             class_weights: `c` positive weights, or None for equal ones. Only their ratios matter.
             facts: what the loss asks for besides, if it does.
 
         Raises UserError for a target of another shape or type, or with other values (on a GPU the values are checked
-        without waiting for it, so there the error is one of the device).
+        without waiting for it, so there the error is one of the device), and for a soft one that the loss refuses.
         """
         return self.compute(logits.float(), target, class_weights, facts or Facts())
 
@@ -89,14 +94,20 @@ class Loss(Plugin):
     ) -> Tensor:
         """The same in the precision of the logits, float32 or float64, and with any value at ignored pixels."""
         with torch.autocast(logits.device.type, enabled=False):
-            logits = with_background(logits)
+            channels, logits = logits.shape[1], with_background(logits)
             # Divided first: in float32 what is small altogether would be 0.
             weights = None if class_weights is None else (class_weights / class_weights.max()).to(logits.dtype)
-            classes = target.long()
-            if ignore_index != IGNORE:
-                classes = classes.where(classes != ignore_index, IGNORE)
-            batch = Batch(logits, classes, weights, facts)
-            check_batch(self, batch, target, ignore_index)
+            if target.is_floating_point() and target.dim() == 4:
+                from pipeline.losses.base_soft import soft_batch  # only now, since it needs torch to be imported
+
+                batch = soft_batch(self, channels, logits, target, weights, facts)
+            else:
+                classes = target.long()
+                if ignore_index != IGNORE:
+                    classes = classes.where(classes != ignore_index, IGNORE)
+                batch = Batch(logits, classes, weights, facts)
+                check_target(target, batch, ignore_index)
+            check_fits(self, batch)
             return self.formula(batch)
 
     def formula(self, batch: Batch) -> Tensor:
@@ -126,6 +137,7 @@ class Batch:
     class_weights: Tensor | None = None
     """`c`, or None for equal ones."""
     facts: Facts = field(default_factory=Facts)
+    soft: ClassVar[bool] = False  # whether the truth g is of probabilities, as in `base_soft.py`
 
     @cached_property
     def valid(self) -> Tensor:

@@ -20,6 +20,8 @@ def soft_overlap(batch: Batch, per_image: bool, squared: bool = False) -> Overla
 
     Each is a sum of its own: of a rare class, what two sums over all pixels differ by would have no digit right.
     """
+    if batch.soft:
+        return overlap_with_labels(batch.p, batch.g, per_image, squared)
     mask = batch.valid.to(batch.logits.dtype)
     if batch.logits.shape[1] > 2 and not torch.compiler.is_compiling():  # a compiler joins the passes itself
         return Overlap(*SoftCounts.apply(batch.logits, batch.true_class, mask, per_image, squared)[:3])
@@ -30,6 +32,22 @@ def soft_overlap(batch: Batch, per_image: bool, squared: bool = False) -> Overla
         return Overlap(tp, fp, fp.flip(-1))  # one misses what the other wrongly claims
     missed = mistaken.sum(dim=1, keepdim=True) * g
     return Overlap(tp, fp, (missed**power).sum(dim=pixels))
+
+
+def overlap_with_labels(p: Tensor, g: Tensor, per_image: bool, squared: bool = False) -> Overlap:
+    """The same with the probabilities g of a soft target, so that p = g is without a mistake.
+
+    The product p g would not do: where g = 0.6, certainty has more of it than p = g. So a true positive is the minimum
+    of p and g, half of p + g - |p - g|, and a mistake what one has beyond it (Wang, Ning, Blaschko, "Jaccard Metric
+    Losses", NeurIPS 2023; Wang et al., "Dice Semimetric Losses", MICCAI 2023, the first form of each). Of squares the
+    product is right: sum_i p^2 + g^2 - 2 p g is sum_i (p - g)^2. For one-hot g all are as above.
+    """
+    pixels = (2, 3) if per_image else (0, 2, 3)
+    if squared:
+        parts = p * g, (p - g).clamp(min=0) ** 2, (g - p).clamp(min=0) ** 2
+    else:
+        parts = torch.minimum(p, g), (p - g).clamp(min=0), (g - p).clamp(min=0)
+    return Overlap(*(part.sum(dim=pixels) for part in parts))
 
 
 class SoftCounts(torch.autograd.Function):

@@ -93,6 +93,7 @@ class LossModule(nn.Module):
         Args:
             logits: `b c h w` of any float dtype. One channel is the logit of a foreground against a background.
             target: `b h w` or `b 1 h w`, class indices of any integer dtype, `ignore_index` at pixels to be left out.
+                Or probabilities, `b c h w` of any float dtype, unless the loss refuses them: see `base_soft.py`.
             distances: `b c h w`, the maps of `signed_distances` below, for a loss that looks
                 at boundaries. Made here, on the CPU, where they are not given; a data loader makes them in parallel.
             progress: share of the training that is done, from 0 to 1, for a loss that changes with it.
@@ -105,10 +106,11 @@ class LossModule(nn.Module):
             raise UserError(f"progress: must be the share of the training that is done, from 0 to 1, not {progress}.")
         classes = max(2, logits.shape[1])
         self._check_classes(classes)
-        if target.dim() == 4 and target.shape[1] == 1:
+        soft = target.is_floating_point()
+        if target.dim() == 4 and target.shape[1] == 1 and not soft:
             target = target.squeeze(1)
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        if distances is None and self.loss.needs_distances():
+        if distances is None and self.loss.needs_distances() and not soft:
             distances = _distances_of(target, classes, self.ignore_index)
         statistics = (
             None if each is None else each.to(logits.dtype) for each in (self.train_pixels, self.train_images)

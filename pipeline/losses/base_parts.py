@@ -19,20 +19,29 @@ AT_ONCE = 2**18  # numbers of a part
 
 
 def errors(batch: Batch) -> Tensor:
-    """`b c h w`: |p - g|, exact where p is close to g; 0 at ignored pixels."""
+    """`b c h w`: |p - g|, exact where p is close to g, and p - g with soft labels; 0 at ignored pixels."""
+    if batch.soft:
+        return batch.p - batch.g
     from pipeline.losses.base_autograd import Errors  # only now, since it needs torch to be imported
 
     return Errors.apply(batch.logits, batch.true_class, batch.valid.to(batch.logits.dtype))
 
 
 def truth(batch: Batch, classes: Tensor) -> Tensor:
-    """`b k h w`: one-hot truth of the k classes, 0 at ignored pixels."""
+    """`b k h w`: truth of the k classes, 0 at ignored pixels."""
+    if batch.soft:
+        return batch.g[:, classes]
     return (batch.target.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(batch.logits.dtype)
 
 
 def signed(error: Tensor, g: Tensor) -> Tensor:
     """p - g, from |p - g|."""
     return error * (1 - 2 * g)
+
+
+def signed_errors(batch: Batch, error: Tensor, g: Tensor) -> Tensor:
+    """p - g of some classes, from their `errors` and `truth`."""
+    return error if batch.soft else signed(error, g)
 
 
 def diagonal(batch: Batch) -> Tensor:

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from pipeline.losses.base import Batch, Loss
 
 
-def check_batch(loss: Loss, batch: Batch, target: Tensor, ignore_index: int) -> None:
-    """Raises UserError if `target`, as it was given, is none for the logits of `batch`, or the loss cannot score it."""
-    check_target(target, batch, ignore_index)
+def check_fits(loss: Loss, batch: Batch) -> None:
+    """Raises UserError if the loss cannot score as many classes, or is not told what it needs besides."""
     name, classes = type(loss).__name__, batch.logits.shape[1]
     if reason := loss.refuses_classes(classes):
         raise UserError(f"{name} cannot score {classes} classes: {reason}")

@@ -29,7 +29,9 @@ class BiTempered(Loss):
 
     Range 0 (perfect) to 1 / (1 - t1), without an end for t1 = 1.
     Absent class: adds no pixel and so nothing; probability given to it costs as any other that is wrong.
-    Limits: t1 = t2 = 1 is `cross_entropy`; t1 = 0, t2 = 1 is half the Brier score, (1/2) sum_c (p - g)^2.
+    Limits: t1 = t2 = 1 is `cross_entropy`, less the entropy of a soft target; t1 = 0, t2 = 1 is half the Brier score,
+    (1/2) sum_c (p - g)^2. Of a soft target g it is the divergence that the paper begins with,
+    sum_c g (log_t1 g - log_t1 p) - (g^(2-t1) - p^(2-t1)) / (2 - t1), which is 0 where p = g.
     Where we differ: the paper asks for t1 < 1 < t2, we allow 1. Its iteration for lambda is slow for a large t2; we
     take Newton's, from the same start, and the gradient is that of the exact lambda.
 
@@ -44,6 +46,9 @@ class BiTempered(Loss):
     t2: float = Field(default=1.2, ge=1.0, le=4.0)
     """Temperature of the softmax; the higher, the heavier its tails: certainty needs larger logits."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         def cost(logits: Tensor, rows: Tensor) -> Tensor:
             log_p = _tempered_log_softmax(logits, self.t2)
@@ -53,7 +58,10 @@ class BiTempered(Loss):
             of_others = _exp(power * log_p).scatter(1, true_class, 0).sum(dim=1, keepdim=True)
             return _of_true_class(-log_p_true, self.t1) + of_others / power
 
-        return batch.mean_over_pixels(row_by_row(batch, cost))
+        def soft_cost(logits: Tensor, rows: Tensor) -> Tensor:
+            return _divergence(batch.g[:, :, rows], _tempered_log_softmax(logits, self.t2), self.t1)
+
+        return batch.mean_over_pixels(row_by_row(batch, soft_cost if batch.soft else cost))
 
 
 # Powers of probabilities are taken by their logarithms: the slope of p^(1-t) is infinite where p underflows to 0, and
@@ -64,6 +72,17 @@ def _of_true_class(x: Tensor, t: float) -> Tensor:
     far = (-(-a * x).expm1() / a if a else x) + (-b * x).expm1() / b
     near = x**2 / 2 * (1 - x / 3 * (b**2 - a**2 - x / 4 * (b**3 - a**3 - x / 5 * (b**4 - a**4))))
     return torch.where(x < 0.03, near, far)
+
+
+def _divergence(g: Tensor, log_p: Tensor, t: float) -> Tensor:
+    """sum_c g (log_t g - log_t p) - (g^(2-t) - p^(2-t)) / (2 - t), the Bregman divergence of labels g from p."""
+
+    def log_t(log_x: Tensor) -> Tensor:
+        return ((1 - t) * log_x).expm1() / (1 - t) if t < 1 else log_x
+
+    log_g = g.clamp(min=torch.finfo(g.dtype).tiny).log()
+    of_powers = (g ** (2 - t) - _exp((2 - t) * log_p)) / (2 - t)
+    return (g * (log_t(log_g) - log_t(log_p)) - of_powers).sum(dim=1, keepdim=True)
 
 
 def _tempered_log_softmax(logits: Tensor, t: float) -> Tensor:

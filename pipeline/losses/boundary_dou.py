@@ -41,6 +41,9 @@ class BoundaryDoU(OverlapLoss):
     background: bool = True
     """Whether class 0 has a share in the mean over classes, as in the authors' code."""
 
+    def refuses_soft_targets(self) -> str:
+        return "the boundary of a class is that of a set of true pixels"
+
     def squared(self) -> bool:
         return True
 

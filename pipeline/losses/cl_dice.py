@@ -54,6 +54,9 @@ class ClDice(LossPerClass):
     stay connected; the price is in proportion. With 3 a gap in a vessel of 10 pixels costs nothing at all, so the
     default is that of the authors' PyTorch code, 10, which sees it; their Keras code takes 50."""
 
+    def refuses_soft_targets(self) -> str:
+        return "the share of a skeleton that lies in a soft mask is not 1 where prediction and label agree"
+
     def formula(self, batch: Batch) -> Tensor:
         valid, weights = batch.valid.unsqueeze(1).to(batch.logits.dtype), self.pixel_weights(batch)
 

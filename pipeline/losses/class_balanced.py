@@ -46,6 +46,9 @@ class ClassBalanced(Loss):
     def needs_statistics(self) -> frozenset[str]:
         return frozenset({"train_images"})
 
+    def refuses_soft_targets(self) -> str | None:
+        return "its factor (1 - p)^gamma is of the one true class" if self.gamma else None
+
     def formula(self, batch: Batch) -> Tensor:
         images = batch.facts.train_images
         assert images is not None, "a training tells its loss the class statistics"

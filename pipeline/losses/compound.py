@@ -139,6 +139,9 @@ class Compound(Loss):
                 return f"'class_weights' of {name} has {len(term.class_weights)} numbers; give one for each class."
         return next((reason for loss in self.parts() if (reason := loss.refuses_classes(classes))), None)
 
+    def refuses_soft_targets(self) -> str | None:
+        return next((reason for loss in self.parts() if (reason := loss.refuses_soft_targets())), None)
+
     def needs_distances(self) -> bool:
         return any(loss.needs_distances() for loss in self.parts())
 

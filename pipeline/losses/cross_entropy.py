@@ -36,8 +36,11 @@ class CrossEntropy(Loss):
     """Share of the target spread evenly over all classes (Szegedy et al., "Rethinking the Inception Architecture",
     CVPR 2016, section 7). Above 0 it punishes certainty."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
-        if self.label_smoothing:
+        if self.label_smoothing or batch.soft:
             return batch.mean_over_pixels(self._smoothed(batch))
         weights = batch.class_weights
         total = torch.nn.functional.cross_entropy(

@@ -47,6 +47,9 @@ class Dice(OverlapLoss):
     `log_cosh` slows down as a class is found, its slope being tanh(1 - D) (Jadon, "A survey of loss functions for
     semantic segmentation", CIBCB 2020, log-cosh Dice)."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def squared(self) -> bool:
         return self.denominator == "squared"
 

@@ -31,6 +31,9 @@ class DistanceCrossEntropy(Loss):
     Family: boundary and shape.
     """
 
+    def refuses_soft_targets(self) -> str:
+        return "its distances are from the boundary of a set of true pixels"
+
     def needs_distances(self) -> bool:
         return True
 

@@ -38,6 +38,9 @@ class FBeta(OverlapLoss):
     """How many times as important recall of a class is as its precision. Must not be 0: nothing found would then be
     undefined."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def of_each_class(self, n: Counts) -> Tensor:
         recall_weight = self.beta**2
         found = (1 + recall_weight) * n.tp

@@ -41,6 +41,9 @@ class Focal(Loss):
             return None
         return f"'alpha' has {len(self.alpha)} numbers; give one for each class."
 
+    def refuses_soft_targets(self) -> str | None:
+        return "its factor (1 - p)^gamma is of the one true class" if self.gamma else None
+
     def formula(self, batch: Batch) -> Tensor:
         if self.alpha is not None:
             batch = batch.weighted_by(batch.logits.new_tensor(self.alpha))

@@ -42,6 +42,9 @@ class FocalTversky(OverlapLoss):
     gamma: float = Field(default=4 / 3, ge=1.0, le=3.0)
     """The larger, the more the last mistakes of a class cost compared with the first; the range is the paper's."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def of_each_class(self, n: Counts) -> Tensor:
         mistakes = self.alpha * n.fp + self.beta * n.fn
         return root(fraction(mistakes, n.tp), 1 / self.gamma)  # 1 - TI, without the cancellation where TI is near 1

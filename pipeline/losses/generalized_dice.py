@@ -38,6 +38,9 @@ class GeneralizedDice(OverlapLoss):
     """`batch` sums over all images; `image` is the mean of the losses of single images. There is no loss of a single
     class, to be averaged over images."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         n = self.counts(batch)
         counted = self.without_background(self.counted(n))

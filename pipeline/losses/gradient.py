@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.losses.base import Batch
 from pipeline.losses.base_classes import LossPerClass
-from pipeline.losses.base_parts import class_by_class, errors, signed, truth
+from pipeline.losses.base_parts import class_by_class, errors, signed_errors, truth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,9 @@ class Gradient(LossPerClass):
     background: bool = True
     """Whether class 0 has a share in the mean over classes. Of two classes it changes nothing."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         valid = batch.valid.unsqueeze(1)
         pairs = {2: valid[:, :, 1:] & valid[:, :, :-1], 3: valid[..., 1:] & valid[..., :-1]}  # by axis
@@ -41,7 +44,7 @@ class Gradient(LossPerClass):
         number = sum(both.sum() for both in pairs.values()).clamp(min=1)
 
         def cost(error: Tensor, classes: Tensor) -> Tensor:
-            error = signed(error, truth(batch, classes))
+            error = signed_errors(batch, error, truth(batch, classes))
             squares = ((error.diff(dim=axis) ** 2 * both).sum(dim=(0, 2, 3)) for axis, both in pairs.items())
             return sum(squares) / number
 

@@ -46,6 +46,9 @@ class Hausdorff(LossPerClass):
     """In what distances are measured. In units of the diagonal of what is valid of an image, the value and its weight
     in a sum mean the same at every resolution; the default is the paper's pixels, in which they grow with the image."""
 
+    def refuses_soft_targets(self) -> str:
+        return "its distances are from the boundary of a set of true pixels"
+
     def needs_distances(self) -> bool:
         return True
 

@@ -1,4 +1,4 @@
-"""Jaccard: intersection over union of prediction and truth, also of smoothed labels."""
+"""Jaccard: intersection over union of prediction and truth, also of soft labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pydantic import Field
 
 from pipeline.losses.base import Batch, Overlap, fraction
 from pipeline.losses.base_overlap import Counts, OverlapLoss
-from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +28,8 @@ class Jaccard(OverlapLoss):
     also where smoothing gives it a share of every label. With two classes the loss is that of the foreground, as the
     authors' of one channel is.
     Limits: without smoothing p g is the minimum, and this is `tversky` with alpha = beta = 1.
-    Where we differ: the paper's soft labels are those of a teacher, or smoothed near boundaries only, and a threshold
-    says which classes count as present. Here a label is one class, and may be smoothed evenly.
+    Where we differ: in the paper a threshold says which classes of soft labels count as present. Here those do that
+    are the likeliest of a pixel, whatever smoothing adds.
 
     Use: where IoU is what counts, usually in a sum with `cross_entropy`. Compared with `dice` it is flatter for a
     class hardly found and steeper for one nearly right.
@@ -41,15 +40,18 @@ class Jaccard(OverlapLoss):
     """Share of each label spread evenly over all classes. Above 0 the least loss is at probabilities short of
     certainty."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def of_each_class(self, n: Counts) -> Tensor:
         return fraction(n.fp + n.fn, n.tp)  # |p - g| is FP + FN, and |p| + |g| is 2 TP + FP + FN
 
     def overlap(self, batch: Batch) -> Overlap:
-        """Of smoothed labels with the minimum of p and g in place of their product; they are the same for others."""
+        """Of smoothed labels, if they are to be."""
         if not self.label_smoothing:
             return super().overlap(batch)
-        p, pixels = batch.p, (0, 2, 3) if self.over == "batch" else (2, 3)
-        even = self.label_smoothing / p.shape[1] * batch.valid.unsqueeze(1)
+        from pipeline.losses.base_counts import overlap_with_labels  # only now, since it needs torch to be imported
+
+        even = self.label_smoothing / batch.logits.shape[1] * batch.valid.unsqueeze(1)
         g = (1 - self.label_smoothing) * batch.g + even
-        parts = torch.minimum(p, g), (p - g).clamp(min=0), (g - p).clamp(min=0)
-        return Overlap(*(part.sum(dim=pixels) for part in parts))
+        return overlap_with_labels(batch.p, g, per_image=self.over != "batch")

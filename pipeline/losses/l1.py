@@ -26,5 +26,8 @@ class L1(Loss):
     Family: per pixel.
     """
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         return batch.mean_over_pixels((batch.p - batch.g).abs().mean(dim=1))

@@ -44,6 +44,9 @@ class LDAM(Loss):
     def needs_statistics(self) -> frozenset[str]:
         return frozenset({"train_pixels"})
 
+    def refuses_soft_targets(self) -> str:
+        return "a margin is held by the one true class of a pixel"
+
     def formula(self, batch: Batch) -> Tensor:
         rarity = batch.prior**-0.25
         margins = self.max_margin * rarity / rarity.max()

@@ -40,6 +40,9 @@ class LogitAdjusted(Loss):
     def needs_statistics(self) -> frozenset[str]:
         return frozenset({"train_pixels"})
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         adjustment = self.tau * batch.prior.log()
         adjusted = replace(batch, logits=batch.logits + adjustment.view(-1, 1, 1))

@@ -35,6 +35,9 @@ class LovaszSoftmax(Loss):
     Family: overlap.
     """
 
+    def refuses_soft_targets(self) -> str:
+        return "it sorts mistakes about a set of true pixels, and with soft labels there is none"
+
     def formula(self, batch: Batch) -> Tensor:
         all_errors = errors(batch)
         # Two classes have the same errors, so they are sorted once.

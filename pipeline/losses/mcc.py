@@ -34,6 +34,9 @@ class MCC(OverlapLoss):
     Family: overlap.
     """
 
+    def refuses_soft_targets(self) -> str:
+        return "the correlation in its counts is not 1 where the prediction is the soft label itself"
+
     def of_each_class(self, n: Counts) -> Tensor:
         pixels = (n.pixels + n.others).clamp(min=1)
         tp, fp, fn, tn = (count / pixels for count in n[:4])  # shares, whatever the size

@@ -33,5 +33,8 @@ class Poly(Loss):
     """Above 0 it pushes every pixel towards certainty, also those that are nearly right. Below 0 it looks away from
     these, as `focal` does; at -1, the lowest, the first order is gone and the slope in p vanishes as p nears 1."""
 
+    def refuses_soft_targets(self) -> str:
+        return "its series is in the probability of the one true class"
+
     def formula(self, batch: Batch) -> Tensor:
         return batch.mean_over_pixels(batch.cross_entropy + self.epsilon * batch.wrong)

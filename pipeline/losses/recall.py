@@ -32,6 +32,9 @@ class Recall(Loss):
     Family: imbalance.
     """
 
+    def refuses_soft_targets(self) -> str:
+        return "a pixel is found or missed by its one true class"
+
     def formula(self, batch: Batch) -> Tensor:
         missed = 1 - _recall(batch)
         return batch.mean_over_pixels(missed[batch.true_class] * batch.cross_entropy)

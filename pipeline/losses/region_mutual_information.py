@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from pipeline.losses.base import TINY, Batch, Loss
-from pipeline.losses.base_parts import class_by_class, errors, signed, truth
+from pipeline.losses.base_parts import class_by_class, errors, signed_errors, truth
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class RegionMutualInformation(Loss):
     square; 1 compares the pixels themselves, for structures of few pixels. The default is that of the authors' class;
     their scripts train with means over 2 or 4."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         valid = batch.valid.unsqueeze(1).to(batch.logits.dtype)
         filled = self._pooled(valid)  # share of each cell that is valid
@@ -64,7 +67,8 @@ class RegionMutualInformation(Loss):
 
         def cost(error: Tensor, classes: Tensor) -> Tensor:
             g = truth(batch, classes)
-            cells = (self._pooled(maps) / filled.clamp(min=TINY) for maps in (g + signed(error, g), g))
+            p = g + signed_errors(batch, error, g)
+            cells = (self._pooled(maps) / filled.clamp(min=TINY) for maps in (p, g))
             # In double precision, since what is left is the difference of scatters that agree in most digits.
             p, g = (_regions(maps.double()) * inside for maps in cells)  # b k 9 r
             left = _log_det_of_what_is_left(scatter(p, p), scatter(g, p), scatter(g, g)) / (2 * SIZE)  # b k

@@ -40,6 +40,9 @@ class SensitivitySpecificity(OverlapLoss):
     """Weight of sensitivity, the paper's r. The larger, the more is found, with more false alarms; from 0.01 to 0.1 the
     paper sees little difference."""
 
+    def refuses_soft_targets(self) -> str:
+        return "its means are over pixels that are of a class and over those that are not"
+
     def squared(self) -> bool:
         return True
 

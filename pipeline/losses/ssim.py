@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.losses.base import TINY, Batch
 from pipeline.losses.base_classes import LossPerClass
-from pipeline.losses.base_parts import class_by_class, errors, signed, truth
+from pipeline.losses.base_parts import class_by_class, errors, signed_errors, truth
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class SSIM(LossPerClass):
     Family: boundary and shape.
     """
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def formula(self, batch: Batch) -> Tensor:
         from pipeline.losses.base_autograd import Linear  # only now, since it needs torch to be imported
 
@@ -52,14 +55,14 @@ class SSIM(LossPerClass):
 
         def cost(error: Tensor, classes: Tensor) -> Tensor:
             # By e = p - g, which is exact where p is close to g. With a = m_p^2 + m_g^2 + C1 and b = v_pp + v_gg + C2
-            # the two factors are 1 - m_e^2 / a and 1 - v_ee / b; as g is 0 or 1, g^2 = g.
+            # the two factors are 1 - m_e^2 / a and 1 - v_ee / b; where g is 0 or 1, g^2 = g.
             g = truth(batch, classes)
-            e = signed(error, g)
+            e = signed_errors(batch, error, g)
             p = g + e
             m_e, m_ee, m_pp, m_g = mean(e), mean(e * e), mean(p * p), mean(g)
-            m_p, square = m_g + m_e, m_e * m_e
+            m_p, m_gg, square = m_g + m_e, mean(g * g) if batch.soft else m_g, m_e * m_e
             a = torch.addcmul(m_g * m_g + C1, m_p, m_p)
-            b = torch.addcmul(m_pp + (m_g - m_g * m_g + C2), m_p, m_p, value=-1)
+            b = torch.addcmul(m_pp + (m_gg - m_g * m_g + C2), m_p, m_p, value=-1)
             dissimilarity = torch.addcmul(square * b, m_ee - square, a - square) / (a * b)
             return self.mean_over_pixels(dissimilarity, batch)
 

@@ -39,6 +39,9 @@ class TopKCrossEntropy(Loss):
     threshold: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Every pixel whose true class has a probability below this is kept too; 0 turns it off."""
 
+    def refuses_soft_targets(self) -> str:
+        return "the hardest pixels would be those whose labels are least certain"
+
     def formula(self, batch: Batch) -> Tensor:
         kept = self._kept(batch)
         kept_share = batch.mean_over_pixels(kept).clamp(min=TINY)

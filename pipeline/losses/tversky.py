@@ -39,5 +39,8 @@ class Tversky(OverlapLoss):
     beta: float = Field(default=0.7, gt=0.0, le=10.0)
     """Price of false negatives; above alpha it favours recall. Must not be 0: nothing found would then cost nothing."""
 
+    def refuses_soft_targets(self) -> None:
+        return None
+
     def of_each_class(self, n: Counts) -> Tensor:
         return 1 - n.tp / (n.tp + self.alpha * n.fp + self.beta * n.fn).clamp(min=TINY)

@@ -57,6 +57,9 @@ class UnifiedFocal(Loss):
     def needs_statistics(self) -> frozenset[str]:
         return frozenset({"train_pixels"})
 
+    def refuses_soft_targets(self) -> str:
+        return "its factor (1 - p)^gamma is of the one true class"
+
     def formula(self, batch: Batch) -> Tensor:
         rare = _rare(batch.prior).to(batch.logits.dtype)
         common, asymmetric = 1 - rare, self.form == "asymmetric"
