@@ -111,7 +111,7 @@ def test_the_pixels_that_the_loss_got_are_recorded(finished):
     ids=["one loss", "a sum"],
 )
 def test_a_history_has_a_column_for_each_term_of_a_sum(tmp_path, loss, terms, history):
-    """In the order of params.yaml; that of any other loss is what it was."""
+    """In their order; that of any other loss is what it was."""
     plan = {"loss": plugins.build_unnamed("losses", loss, "loss").described() | {"code": "", "versions": {}}}
     cell = {"dataset": "digits", "model": "unet", "loss": "mine", "strategy": "none", "seed": 0}
     facts = {"cell": cell, "plan": plan, "classes": ["a", "b"]}
