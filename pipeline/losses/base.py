@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pipeline.losses.base_facts import Facts
+from pipeline.losses.base_math import TINY, ratio, weighted_mean
 from pipeline.losses.base_target import check_fits, check_target
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pipeline.losses.base_module import LossModule
-
-TINY = 1e-12  # keeps 0 / 0 away where a class or every pixel is missing; never near a value that counts
 
 
 class Loss(Plugin):
@@ -242,28 +241,3 @@ class Batch:
 def with_background(logits: Tensor) -> Tensor:
     """One channel is the logit of the foreground: made two, with 0 for the background. More are left as they are."""
     return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
-
-
-def ratio(part: Tensor, whole: Tensor) -> Tensor:
-    """part / whole, and 0 where both are 0."""
-    return part / whole.where(whole > 0, 1.0)
-
-
-def fraction(part: Tensor, rest: Tensor) -> Tensor:
-    """part / (part + rest), both at least 0; 0 of nothing.
-
-    By the smaller of the two: the derivative of x / (x + y) by x is a difference, which has no right digit where y is
-    nothing beside x, as for a rare class that is hardly found in a large batch.
-    """
-    whole = (part + rest).clamp(min=TINY)
-    return torch.where(part <= rest, part / whole, 1 - rest / whole)
-
-
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Sum of weighted values over the sum of weights; 0 if there is no weight at all."""
-    return ratio((values * weights).sum(), weights.sum())
-
-
-def root(values: Tensor, exponent: Tensor | float) -> Tensor:
-    """values^exponent for exponents from 0 to 1: 0 stays 0, with a slope of 0 there instead of infinity."""
-    return values.clamp(min=torch.finfo(values.dtype).tiny) ** exponent * (values > 0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipeline.losses.base import Batch, Overlap, ratio
+from pipeline.losses.base import Batch, Overlap
 from pipeline.losses.base_classes import LossPerClass
+from pipeline.losses.base_math import ratio
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:

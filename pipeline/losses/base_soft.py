@@ -14,7 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.losses.base import Batch, Facts, Loss, weighted_mean
+from pipeline.losses.base import Batch, Facts, Loss
+from pipeline.losses.base_math import weighted_mean
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.labels import IGNORE
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import Batch, fraction, ratio
+from pipeline.losses.base import Batch
 from pipeline.losses.base_classes import LossPerClass
+from pipeline.losses.base_math import fraction, ratio
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Batch, fraction
+from pipeline.losses.base import Batch
+from pipeline.losses.base_math import TINY, fraction
 from pipeline.losses.base_overlap import OverlapLoss
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch

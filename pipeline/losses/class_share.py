@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import Batch, Loss, ratio
+from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_math import ratio
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, Loss, ratio
+from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_math import ratio
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 

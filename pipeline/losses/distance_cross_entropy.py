@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_math import TINY
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.losses.base import TINY, Batch, fraction, ratio
+from pipeline.losses.base import Batch
+from pipeline.losses.base_math import TINY, fraction, ratio
 from pipeline.losses.base_overlap import OverlapLoss
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, Overlap, fraction
+from pipeline.losses.base import Batch, Overlap
+from pipeline.losses.base_math import fraction
 from pipeline.losses.base_overlap import Counts, OverlapLoss
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY
+from pipeline.losses.base_math import TINY
 from pipeline.losses.base_overlap import Counts, OverlapLoss
 
 if TYPE_CHECKING:

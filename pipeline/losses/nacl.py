@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY, Batch, Loss
+from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_math import TINY
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:

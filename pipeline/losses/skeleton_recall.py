@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, ratio
+from pipeline.losses.base import Batch
 from pipeline.losses.base_classes import LossPerClass
+from pipeline.losses.base_math import ratio
+from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
 
@@ -61,7 +63,11 @@ def _tubed_skeletons(target: np.ndarray, radius: int) -> np.ndarray:
     """`b h w` bool: the pixels of the tubed skeleton of their own class, from class indices of the same shape."""
     import numpy as np  # only now, so that the options of every loss can be read at once
     from scipy.ndimage import binary_dilation, find_objects
-    from skimage.morphology import diamond, skeletonize
+
+    try:
+        from skimage.morphology import diamond, skeletonize
+    except ImportError:
+        raise UserError("SkeletonRecall needs scikit-image: `pip install scikit-image`.") from None
 
     tubes = np.zeros(target.shape, bool)
     for tube, mask in zip(tubes, target, strict=True):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pipeline.losses.base import TINY, Batch
+from pipeline.losses.base import Batch
 from pipeline.losses.base_classes import LossPerClass
+from pipeline.losses.base_math import TINY
 from pipeline.losses.base_parts import class_by_class, errors, signed_errors, truth
 from pipeline.plumbing.lazy import torch
 

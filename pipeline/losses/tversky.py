@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pipeline.losses.base import TINY
+from pipeline.losses.base_math import TINY
 from pipeline.losses.base_overlap import Counts, OverlapLoss
 
 if TYPE_CHECKING:

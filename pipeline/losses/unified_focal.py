@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from pipeline.losses.base import Batch, Loss, fraction, root
+from pipeline.losses.base import Batch, Loss
+from pipeline.losses.base_math import fraction, root
 from pipeline.plumbing.lazy import torch
 
 if TYPE_CHECKING:
