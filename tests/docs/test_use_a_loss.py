@@ -71,12 +71,13 @@ def test_there_is_a_snippet_for_each_way():
         "Lightning",
         "segmentation_models_pytorch",
         "The other way: your module in the benchmark",
+        "Soft targets and deep supervision",
     ]
 
 
 def test_plain_snippets_run_where_only_the_dependencies_are_installed(bare, tmp_path):
     """Without DVC, MLflow and OpenCV: in one process, since torch takes seconds to import."""
-    assert len(PLAIN) == 4
+    assert len(PLAIN) == 5
     installed = {path.name for path in bare.iterdir()}
     assert {"torch", "pydantic", "numpy", "scipy"} < installed
     assert not {"dvc", "mlflow", "cv2", "pandas", "ruamel", "sklearn", "PIL", "tenacity", "albumentations"} & installed
