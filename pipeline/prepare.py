@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets.base import SPLITS, Dataset
-from pipeline.datasets.base_listing import is_utf8, printable
+from pipeline.datasets.base_listing import is_utf8
 from pipeline.datasets.base_presence import Held, lost_classes, refuse_absent_classes, resized
 from pipeline.datasets.base_statistics import (
     COLUMNS,
@@ -40,6 +40,7 @@ from pipeline.plumbing.errors import UserError, listed, run_stage
 from pipeline.plumbing.files import digest, file_digest, whole, write_csv, write_json
 from pipeline.plumbing.fingerprints import as_planned
 from pipeline.plumbing.labels import IGNORE
+from pipeline.plumbing.messages import printable
 from pipeline.plumbing.plan import PREPARED, RAW, read_plan
 
 PROBES = 20  # original masks from which the room for all is estimated

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.plumbing.errors import UserError, listed
+from pipeline.plumbing.messages import printable
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 HIDDEN, OTHER, BROKEN, AGAIN = "hidden", "other suffixes", "broken links or no files", "folders seen before"
@@ -60,12 +61,6 @@ def is_utf8(name: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def printable(text: object) -> str:
-    """A text, such as a path, for a message: a byte that is not UTF-8 as `\\xe9`, a control character as `\\x1b`."""
-    decoded = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in decoded)
 
 
 def _walk(directory: Path) -> Iterator[tuple[Path, str]]:

@@ -11,12 +11,13 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_files import Pair, read_image, read_mask
-from pipeline.datasets.base_listing import Listing, list_images, printable
+from pipeline.datasets.base_listing import Listing, list_images
 from pipeline.datasets.base_pairs import by_name, pair_up, read_lists
 from pipeline.datasets.base_splits import split_in_three
 from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.files import digest, file_digest, read_json, write_json
 from pipeline.plumbing.labels import IGNORE
+from pipeline.plumbing.messages import printable
 
 
 class Folder(Dataset):

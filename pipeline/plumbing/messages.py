@@ -54,11 +54,17 @@ def _secrets(address: str) -> set[str]:
     return {form for each in found for form in (each, unquote(each)) if len(form) >= SHORTEST_SECRET}
 
 
-def printable(text: str, but: str = "") -> str:
-    r"""A text with escapes, as `\x1b` and `\u202e`, for all that is no printable character and not among `but`."""
-    return "".join(
-        each if each.isprintable() or each in but else each.encode("unicode_escape").decode() for each in text
-    )
+def printable(text: object, but: str = "") -> str:
+    r"""A text, such as a path, with escapes for all that is no printable character and not among `but`.
+
+    As `\x1b` and `\u202e`; a byte of a file name that is not UTF-8, which Python reads as a surrogate, as `\xe9`.
+    """
+    return "".join(each if each.isprintable() or each in but else _escaped(each) for each in str(text))
+
+
+def _escaped(sign: str) -> str:
+    code = ord(sign)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else sign.encode("unicode_escape").decode()
 
 
 def told(text: object, *addresses: str) -> str:

@@ -2,8 +2,9 @@ import os
 
 import pytest
 
-from pipeline.datasets.base_listing import list_images, printable
+from pipeline.datasets.base_listing import list_images
 from pipeline.plumbing.errors import UserError
+from pipeline.plumbing.messages import printable
 
 
 def touch(*paths):

@@ -74,7 +74,7 @@ def test_other_words_stay_as_they_are():
         ("a\nb\rc\td\0", r"a\nb\rc\td\x00"),
         ("\u202egpj.exe", r"\u202egpj.exe"),
         ("\u2028\x85\u200b\ufeff", r"\u2028\x85\u200b\ufeff"),
-        ("\udcff", r"\udcff"),
+        ("\udcff", r"\xff"),
     ],
 )
 def test_control_characters_are_escaped(text, expected):
