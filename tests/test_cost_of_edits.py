@@ -135,7 +135,7 @@ def test_a_new_loss_runs_its_cells_and_then_only_what_is_new(workspace):
 
 
 def test_the_code_of_one_loss_runs_its_cells(workspace):
-    workspace.edit("pipeline/losses/dice.py", "sizes = predicted + tp + fn", "sizes = tp + predicted + fn")
+    workspace.edit("pipeline/losses/dice.py", "sizes = n.tp + n.fp + n.tp + n.fn", "sizes = n.fp + n.tp + n.tp + n.fn")
     assert workspace.stale_after_check() == {TUNE("dice")} | cells(losses=["dice"]) | GRADIENTS
 
 
@@ -230,14 +230,14 @@ def test_code_edited_after_check_is_used_by_no_stage(workspace):
 
 def test_what_edited_code_would_have_made_is_neither_recorded_nor_kept(workspace):
     """The edit is taken back after DVC has tried: the next run has the results of the code that is there."""
-    name, formula = CELL("dice", "none", 0), "return batch.mean_over_classes(self._price(dice), among=batch.present)"
+    name, formula, edited = CELL("dice", "none", 0), "return 1 - dice if", "return 3 - dice if"
     weights = workspace.root / "models" / name.removeprefix("train@") / "model" / "model.safetensors"
     before, lock = weights.read_bytes(), (workspace.root / "dvc.lock").read_bytes()
-    workspace.edit("pipeline/losses/dice.py", formula, formula.replace("return", "return 3 *"))
+    workspace.edit("pipeline/losses/dice.py", formula, edited)
     found = workspace.dvc("repro", "--force", "--single-item", name, check=False)
     assert "the code of pipeline/losses/dice.py has changed since `check` made the plan" in found.stderr
     assert (workspace.root / "dvc.lock").read_bytes() == lock
-    workspace.edit("pipeline/losses/dice.py", "return 3 *", "return")
+    workspace.edit("pipeline/losses/dice.py", edited, formula)
     workspace.dvc("repro", "--single-item", name)
     assert weights.read_bytes() == before
     assert workspace.status() == set()
