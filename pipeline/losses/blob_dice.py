@@ -48,9 +48,8 @@ class BlobDice(LossPerClass):
         asked = batch.target.where(among[batch.true_class] > 0, IGNORE)
         found = _components(asked.cpu().numpy(), len(among))
         numbers, groups = (torch.from_numpy(each).to(asked.device) for each in found)
-        right = (
-            -batch.cross_entropy
-        ).exp()  # p of the true class: a sum of its own keeps the digits that size - FN loses
+        # p of the true class: a sum of its own keeps the digits that size - FN loses.
+        right = (-batch.cross_entropy).exp()
         tp, fn = (_sums(values, numbers, len(groups)) for values in (right, batch.wrong))
         fp = batch.overlap_of_images.fp
         if batch.class_weights is not None and self.foreground_alone(fp.shape[1]):

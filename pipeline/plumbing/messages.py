@@ -15,9 +15,8 @@ SHORTEST_SECRET = 4  # characters; a shorter one is left, since it would be foun
 SECRET = "***"
 
 _ADDRESS = re.compile(r"""(['"])([a-z][a-z0-9+.-]{0,30}://.*?)\1|[a-z][a-z0-9+.-]{0,30}://[^\s'"<>]*""", re.I | re.S)
-_QUERY = re.compile(
-    r"(?<=[^\s?])\?[^\s'\"=?]{1,100}=[^\s'\"]*"
-)  # of an address without scheme and host, as urllib3 tells it
+# Of an address without scheme and host, as urllib3 tells it.
+_QUERY = re.compile(r"(?<=[^\s?])\?[^\s'\"=?]{1,100}=[^\s'\"]*")
 
 
 def shown(address: str) -> str:
