@@ -9,18 +9,20 @@ The rule, for images and masks alike: a file is read whole or refused, with what
   may have more: its values are not scaled.
 - Every band is used: grey, palette, RGB, CMYK or YCbCr, the last two converted to RGB without a colour profile.
   Transparency alone is dropped, if the file calls it that.
-- Upright: an EXIF orientation other than 1 is refused, since nothing tells whether a mask was drawn on the photo as
-  viewers show it or on the pixels as stored.
+- Upright: an orientation other than 1, in EXIF or XMP, is refused, since nothing tells whether a mask was drawn on the
+  photo as viewers show it or on the pixels as stored.
+- A mask keeps the values that were written: neither scaled, inverted nor compressed as JPEG.
 - At most MEGAPIXELS, in a format of FORMATS; the content of the file decides about the format, not its name.
 """
 
-import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from pipeline.datasets.base_contents import Content, content_of, unsupported_tiff
+from pipeline.datasets.base_orientation import orientation_of
 
 FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")  # of Pillow; MPO is a JPEG with more behind it
 MEGAPIXELS = 200  # such an image takes 2.7 GB while it is read, and each thread reads one
-ORIENTATION = 0x0112
 TURNS = {
     2: "mirrored left to right",
     3: "turned by 180 degrees",
@@ -30,19 +32,30 @@ TURNS = {
     7: "mirrored along its other diagonal",
     8: "turned by 90 degrees counter-clockwise",
 }
+HEIC = {
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"hevm",
+    b"hevs",
+    b"mif1",
+    b"msf1",
+}  # brands, ISO 23008-12
+FOREIGN = {
+    b"P7\n": "PAM",
+    b"#?RADIANCE": "Radiance HDR",
+    b"#?RGBE": "Radiance HDR",
+    b"\x76\x2f\x31\x01": "OpenEXR",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"II\xbc": "JPEG XR",
+    b"%PDF-": "PDF",
+    b"PK\3\4": "ZIP",
+}
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"}
-COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "PALETTE": 1, "RGB": 3, "YCBCR": 3, "CIELAB": 3, "SEPARATED": 4}
-NUMBERS = {1: "integer", 2: "signed integer", 3: "floating-point", 5: "complex", 6: "complex"}  # a TIFF's SampleFormat
-
-
-class Content(NamedTuple):
-    """What a file holds, whether or not Pillow would read all of it."""
-
-    frames: int = 1
-    bits: int = 8  # of the deepest band
-    number: str = "integer"
-    bands: int | None = None  # where some of them are neither colour nor transparency: all of them
-    scaled: bool = False  # grey levels that Pillow stretches or inverts, as for display
 
 
 def image_fault(image: Any, path: Path, published: bool = False) -> str:
@@ -52,7 +65,9 @@ def image_fault(image: Any, path: Path, published: bool = False) -> str:
     """
     if fault := _size_or_format(image):
         return fault
-    content = _content(image, path)
+    content = content_of(image, path)
+    if content.misread:
+        return content.misread
     if content.number != "integer":
         return f"holds {content.number} values, a format that is not supported; convert it to 8-bit RGB or grey."
     if content.bits > 8:
@@ -69,19 +84,21 @@ def mask_fault(image: Any, path: Path) -> str:
     """What is wrong with an opened mask file, beside its values, and what to do; empty: nothing."""
     if fault := _size_or_format(image):
         return fault
-    content = _content(image, path)
+    content = content_of(image, path)
+    if content.misread:
+        return content.misread
     if content.number not in ("integer", "signed integer"):
         return f"holds {content.number} values; a mask has one channel of class indices, save it with 8-bit integers."
     if content.scaled:
         return "stores its grey levels in a form that programs scale or invert; save the class indices with 8 bits."
-    return _bands(content) or _frames(content) or _turned(image)
+    return _bands(content) or _frames(content) or _turned(image) or _lossy(content)
 
 
 def unreadable(path: Path) -> str:
     """Why Pillow recognises nothing in a file: a kind that it does not support, or damage."""
     with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] in (b"II", b"MM") and (content := _unsupported_tiff(path)):
+        start = file.read(32)
+    if start[:2] in (b"II", b"MM") and (content := unsupported_tiff(path)):
         return f"a TIFF file of {content}, a format that is not supported; convert it to 8-bit RGB or grey."
     if start.startswith(b"\xff\xd8\xff"):
         from PIL.JpegImagePlugin import JpegImageFile
@@ -91,7 +108,16 @@ def unreadable(path: Path) -> str:
                 pass
         except Exception as error:
             return f"a JPEG file that is damaged or not supported ({error}); convert it to an 8-bit PNG."
-    return "not an image, or damaged from its first bytes."
+    return _foreign(start)
+
+
+def _foreign(start: bytes) -> str:
+    """Of a file that Pillow does not know, by its first bytes."""
+    brand = start[8:12] if start[4:8] == b"ftyp" else b""
+    known = "HEIC" if brand in HEIC else next((name for magic, name in FOREIGN.items() if start.startswith(magic)), "")
+    if known:
+        return f"a file of {known}, whatever its name says, which is not supported; convert it to PNG."
+    return "not an image of a known format, or damaged from its first bytes."
 
 
 def _size_or_format(image: Any) -> str:
@@ -121,14 +147,14 @@ def _frames(content: Content) -> str:
     return ""
 
 
+def _lossy(content: Content) -> str:
+    """Lossy WebP needs no word: it is always in colour, and masks are not."""
+    return "is compressed as JPEG, which changes values; save masks as PNG." if content.lossy else ""
+
+
 def _turned(image: Any) -> str:
     """Whether viewers show an image other than it is stored."""
-    if image.format == "PNG":
-        image.load()  # its EXIF may stand behind the pixels
-    try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, LookupError, TypeError, ValueError, EOFError, struct.error):
-        return ""  # viewers cannot read it either
+    orientation = orientation_of(image)
     if orientation not in TURNS:
         return ""
     return (
@@ -136,73 +162,3 @@ def _turned(image: Any) -> str:
         "the pixels (`magick mogrify -auto-orient`), if on the pixels as stored, remove the tag "
         "(`exiftool -Orientation=`)."
     )
-
-
-def _content(image: Any, path: Path) -> Content:
-    match image.format:
-        case "PNG":
-            return _png(image, path)
-        case "PPM":
-            return _pnm(image)
-        case "TIFF":
-            return _tiff(path)
-        case "MPO":
-            kinds = [entry["Attribute"]["MPType"] for entry in image.mpinfo[0xB002]]
-            return Content(image.n_frames if any("Multi-Frame" in kind for kind in kinds) else 1)
-        case "GIF" | "WEBP":
-            return Content(image.n_frames)
-    return Content()
-
-
-def _png(image: Any, path: Path) -> Content:
-    """By the header chunk, which always comes first."""
-    with path.open("rb") as file:
-        bits, colour = file.read(26)[24:]
-    return Content(getattr(image, "n_frames", 1), bits, scaled=colour == 0 and bits in (2, 4))
-
-
-def _pnm(image: Any) -> Content:
-    """Its highest value stands among what Pillow hands to its decoder."""
-    codec, _, _, arguments = image.tile[0]
-    if image.mode == "F":
-        return Content(number="floating-point")
-    highest = 65535 if image.mode == "I" else 255
-    if codec != "raw" and not isinstance(arguments, str):
-        highest = arguments[1]
-    return Content(bits=max(8, highest.bit_length()), scaled=highest not in (255, 65535))
-
-
-def _tiff(path: Path) -> Content:
-    """By its tags; a page that is a smaller version of another one is no page."""
-    with _tiff_file(path) as file:
-        page, *others = file.pages
-        frames = 1 + sum(page.is_reduced or not other.is_reduced for other in others)
-        bits = max(page.bitspersample) if isinstance(page.bitspersample, tuple) else page.bitspersample
-        photometric = getattr(page.photometric, "name", "")
-        colours = COLOURS.get(photometric, page.samplesperpixel)
-        transparency = any(kind in (1, 2) for kind in page.extrasamples)
-        dropped = page.samplesperpixel > colours + transparency
-        number = NUMBERS.get(int(page.sampleformat), "unknown")
-        scaled = (photometric == "MINISWHITE" and bits > 1) or (photometric == "MINISBLACK" and bits in (2, 4))
-        return Content(frames, bits, number, page.samplesperpixel if dropped else None, scaled)
-
-
-def _unsupported_tiff(path: Path) -> str:
-    """What a TIFF holds that Pillow does not open; empty: it is damaged."""
-    try:
-        with _tiff_file(path) as file:
-            page = file.pages[0]
-            number = NUMBERS.get(int(page.sampleformat), "unknown")
-            compression = getattr(page.compression, "name", page.compression)
-            packed = "" if compression == "NONE" else f", compressed by {compression}"
-            return f"{page.samplesperpixel} bands of {page.bitspersample}-bit {number} values{packed}"
-    except Exception:
-        return ""
-
-
-def _tiff_file(path: Path) -> Any:
-    """An opened TIFF whose tags can be read even where Pillow has no mode for its pixels."""
-    import tifffile
-
-    tifffile.logger().setLevel("CRITICAL")  # oddities of tags that are of no matter here
-    return tifffile.TiffFile(path)

@@ -27,7 +27,8 @@ class Folder(Dataset):
     Images are 8-bit files in grey or colour; masks have one channel that holds the class index of each pixel, or are
     palette images, where the index in the palette counts. Any size will do, also different ones, if an image and its
     mask have the same. A file that would be read in part, such as one of 16-bit colours, of several pages or with an
-    EXIF orientation, is refused with what to do; `base_headers` has the rule.
+    EXIF orientation, is refused with what to do, and so is a mask whose values are changed, as by JPEG; `base_headers`
+    has the rule.
 
     Links are followed, and each folder is taken once. What is hidden, or has no suffix of an image, is not used;
     `download` says so, with its name.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.datasets.base_files import read_image, read_mask
 
@@ -96,6 +97,41 @@ def compressed(path: Path, code: int) -> None:
         file.pages[0].tags["Compression"].overwrite(code)
 
 
+def bmp(path: Path, pixels: np.ndarray, bits: int, levels: list[int]) -> None:
+    """With a palette of grey levels that has no more entries than these."""
+    palette = b"".join(bytes((level, level, level, 0)) for level in levels)
+    rows = [row.tobytes() if bits == 8 else (row[::2] << 4 | row[1::2]).tobytes() for row in pixels[::-1]]
+    content = b"".join(row + bytes(-len(row) % 4) for row in rows)
+    height, width = pixels.shape
+    start = 54 + len(palette)
+    header = struct.pack("<2sIIIIiiHHIIiiII", b"BM", start + len(content), 0, start, 40, width, height, 1, bits, 0, len(content), 0, 0, len(levels), 0)  # fmt: skip
+    path.write_bytes(header + palette + content)
+
+
+XMP = "<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' {}/>"
+
+
+def turned_by_xmp(path: Path, format: str, said: str) -> None:
+    xmp = XMP.format(said).encode()
+    chunks = PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    options = {"TIFF": {"tiffinfo": {700: xmp}}, "PNG": {"pnginfo": chunks}}
+    Image.fromarray(RGB).save(path, format, **options.get(format, {"xmp": xmp}))
+
+
+def raw_profile(path: Path, key: str, content: bytes) -> None:
+    """As ImageMagick writes it into a PNG."""
+    chunks = PngInfo()
+    chunks.add_text(f"Raw profile type {key}", f"\n{key}\n{len(content):8}\n{content.hex()}\n", zip=True)
+    Image.fromarray(RGB).save(path, "PNG", pnginfo=chunks)
+
+
+def exif_of(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
 def damaged_exif(path: Path) -> None:
     turned(path, "JPEG", 6)
     content = bytearray(path.read_bytes())
@@ -128,6 +164,17 @@ REFUSED = {
     "RGB float TIFF": (partial(tiff, pixels=bands(3, np.float32)), "a TIFF file of 3 bands of 32-bit floating-point values, a format that is not supported; convert it"),
     "RGB double BigTIFF": (partial(tiff, pixels=bands(3, np.float64), bigtiff=True), "3 bands of 64-bit floating-point values"),
     "TIFF of JPEG XL": (partial(compressed, code=50002), "8-bit integer values, compressed by JPEGXL, a format that is not supported"),
+    "three PPM images": (partial(text, content=b"P6 1 1 255 abc" * 3), "holds 3 frames or pages"),
+    "two bitmaps": (partial(text, content=b"P4 9 1 ab\nP4 9 1 ab"), FRAMES),
+    "two 16-bit PGM images": (partial(text, content=b"P5 1 1 65535 ab" * 2), BITS),
+    "four slices": (lambda path: tifffile.imwrite(path, np.zeros((4, 16, 16), np.uint8), photometric="minisblack", volumetric=True, tile=(4, 16, 16)), "holds 4 frames or pages"),
+    "BMP of 8 bits, black and white": (partial(bmp, pixels=INDICES, bits=8, levels=[0, 255]), "is a BMP file of 8-bit pixels with a short grey palette"),
+    "BMP of 4 bits, grey": (partial(bmp, pixels=INDICES, bits=4, levels=[*range(16)]), "is a BMP file of 4-bit pixels with a short grey palette"),
+    "HEIC": (partial(text, content=b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "a file of HEIC, whatever its name says"),
+    "HEIF": (partial(text, content=b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"), "a file of HEIC, whatever its name says"),
+    "PAM": (partial(text, content=b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nENDHDR\n\0"), "a file of PAM, whatever"),
+    "Radiance": (partial(encoded, pixels=bands(3, np.float32), suffix=".hdr"), "a file of Radiance HDR, whatever"),
+    "text": (partial(text, content=b"hello"), "not an image of a known format, or damaged from its first bytes"),
     "float PFM": (partial(text, content=b"Pf 1 1 -1.0\n" + b"\0\0\0\0"), "holds floating-point values"),
     "two TIFF pages": (partial(pages, kinds=(0, 0)), FRAMES),
     "small page first": (partial(pages, kinds=(1, 0)), FRAMES),
@@ -175,6 +222,7 @@ WHOLE = {
     ),
     "pyramid": partial(pages, kinds=(0, 1, 1)),
     "one GIF frame": lambda path: Image.fromarray(RGB // 64 * 64).save(path, "GIF"),
+    "PPM with a line end behind it": lambda path: path.write_bytes(b"P6 %d %d 255 " % (W, H) + RGB.tobytes() + b"\n"),
     "one APNG frame": partial(frames, format="PNG", count=1),
 }
 
@@ -227,6 +275,30 @@ def test_what_viewers_turn_is_refused_as_image_and_as_mask(tmp_path, format, ori
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize(
+    "said", ["tiff:Orientation='3'", 'tiff:Orientation = "3"', "><tiff:Orientation>\n3</tiff:Orientation><rdf:li"]
+)
+def test_orientation_is_found_in_xmp_however_it_is_written(tmp_path, format, said):
+    turned_by_xmp(tmp_path / "a.img", format, said)
+    with pytest.raises(ValueError, match=r"is shown turned by 180 degrees"):
+        read_image(tmp_path / "a.img")
+    turned_by_xmp(tmp_path / "a.img", format, said.replace("3", "1"))
+    assert read_image(tmp_path / "a.img").shape == RGB.shape
+
+
+@pytest.mark.parametrize("key", ["APP1", "exif", "xmp"])
+def test_orientation_is_found_in_raw_profiles(tmp_path, key):
+    def content(orientation: int) -> bytes:
+        return XMP.format(f"tiff:Orientation='{orientation}'").encode() if key == "xmp" else exif_of(orientation)
+
+    raw_profile(tmp_path / "a.png", key, content(6))
+    with pytest.raises(ValueError, match=r"is shown turned by 90 degrees clockwise"):
+        read_image(tmp_path / "a.png")
+    raw_profile(tmp_path / "a.png", key, content(1))
+    assert read_image(tmp_path / "a.png").shape == RGB.shape
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [0, 1, 9])
 def test_what_no_viewer_turns_is_read(tmp_path, format, orientation):
     """Cameras write 0 for unknown."""
@@ -262,6 +334,9 @@ MASKS = {
     "16-bit TIFF": partial(tiff, pixels=INDICES.astype(np.uint16), photometric="minisblack"),
     "32-bit TIFF": partial(tiff, pixels=INDICES.astype(np.int32), photometric="minisblack"),
     "16-bit PGM": partial(encoded, pixels=INDICES.astype(np.uint16), suffix=".pgm"),
+    "BMP of 4 bits with a palette": partial(bmp, pixels=INDICES, bits=4, levels=[0, 255, 9]),
+    "BMP of 1 bit": lambda path: Image.fromarray(INDICES.astype(bool)).save(path, "BMP"),
+    "1-bit TIFF": partial(tiff, pixels=INDICES.astype(bool), photometric="minisblack"),
     "palette of 2 bits": partial(
         png, bits=2, colour=3, rows=[np.packbits(np.unpackbits(row[:, None], axis=1)[:, 6:]).tobytes() for row in INDICES], palette=bytes(12)
     ),
@@ -282,6 +357,13 @@ REFUSED_MASKS = {
     "grey of 4 bits": (partial(png, bits=4, colour=0, rows=[b"\xff"] * 4), GREY),
     "PGM of 3 levels": (partial(text, content=b"P5 2 1 3 \0\3"), GREY),
     "white is zero": (partial(tiff, pixels=INDICES, photometric="miniswhite"), GREY),
+    "white is zero, of 1 bit": (partial(tiff, pixels=INDICES.astype(bool), photometric="miniswhite"), GREY),
+    "bitmap": (partial(text, content=b"P4 8 1 \x0f"), GREY),
+    "bitmap in plain text": (partial(text, content=b"P1 2 1 0 1 "), GREY),
+    "PGM of two images": (partial(text, content=b"P5 1 1 255 \0P5 1 1 255 \1"), FRAMES),
+    "BMP of 8 bits, black and white": (partial(bmp, pixels=INDICES, bits=8, levels=[0, 255]), "save it as PNG"),
+    "JPEG": (lambda path: Image.fromarray(INDICES).save(path, "JPEG"), "JPEG, which changes values; save masks as PNG"),
+    "TIFF compressed as JPEG": (lambda path: Image.fromarray(INDICES).save(path, "TIFF", compression="jpeg"), "JPEG, which changes values; save masks as PNG"),
     "float TIFF": (partial(tiff, pixels=INDICES.astype(np.float32), photometric="minisblack"), f"holds floating-point values; {ONE}"),
     "double TIFF": (partial(tiff, pixels=INDICES.astype(np.float64), photometric="minisblack"), "a TIFF file of 1 bands of 64-bit floating"),
     "16-bit RGB PNG": (partial(encoded, pixels=bands(3, np.uint16), suffix=".png"), f"{ONE}, this file is RGB"),

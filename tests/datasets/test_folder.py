@@ -137,7 +137,7 @@ def test_all_unusable_files_are_named_in_one_error(own_data, run_stages, tmp_pat
         "02: image of (30, 40) and mask of (5, 7) pixels (height, width).",
         "03: masks/03.png: holds the values 77; allowed are 0, 1, 2, 255.",
         "04: masks/04.png: a mask has one channel of class indices, this file is RGB.",
-        "05: masks/05.png: not an image, or damaged from its first bytes.",
+        "05: masks/05.png: not an image of a known format, or damaged from its first bytes.",
     ]
     assert not (tmp_path / "data/prepared/mine").exists()
 
