@@ -7,7 +7,7 @@ from urllib.request import url2pathname
 
 import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from pipeline.plumbing.archive import LARGEST, Archive
 from pipeline.plumbing.errors import UserError
@@ -18,6 +18,7 @@ from pipeline.plumbing.part import Broken, Part, Refused, too_much
 ATTEMPTS = 5  # at each address
 WAIT = wait_exponential_jitter(initial=1, max=30)  # seconds between attempts
 TIMEOUTS = (10, 60)  # seconds to connect, seconds without a byte
+NO_ADDRESS = "leads to what is no address, or a header is no number"  # the words of libraries may hold a password
 CHUNK = 2**16  # bytes; what a broken connection may lose
 
 
@@ -93,6 +94,7 @@ def _copy(address: str, part: Part, archive: Archive) -> bool:
 
 def _receive(address: str, part: Part, archive: Archive) -> bool:
     """Stream the body into the part file. True if that continued what an earlier attempt had left."""
+    _check_proxies(address)
     have, validator = part.received()
     headers = {"Accept-Encoding": "identity"}
     if have:
@@ -104,12 +106,27 @@ def _receive(address: str, part: Part, archive: Archive) -> bool:
                 # Undecoded: where a .tar.gz is labelled "Content-Encoding: gzip", the file is the compressed bytes.
                 part.append(answer.raw.stream(CHUNK, decode_content=False), archive.filename, total)
             return answer.status_code != 200
+    except (requests.exceptions.InvalidURL, LocationValueError) as failure:  # each is also one of those below
+        raise Refused(NO_ADDRESS) from failure
     except (requests.ConnectionError, requests.Timeout, HTTPError) as failure:
         raise Broken(_root_cause(failure)) from failure
     except requests.RequestException as failure:
         raise Refused(failure) from failure
-    except ValueError as failure:  # its words may hold a password
-        raise Refused("leads to what is no address, or a header is no number") from failure
+    except ValueError as failure:
+        raise Refused(NO_ADDRESS) from failure
+
+
+def _check_proxies(address: str) -> None:
+    """Raise Refused for a proxy that requests would end on with a TypeError, or tell with its password."""
+    for scheme, proxy in requests.utils.get_environ_proxies(address).items():
+        try:
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            good = parts.hostname and parts.port != 0
+        except ValueError:
+            good = False
+        if not good and scheme in ("http", "https", "all"):
+            cure = "make it one as http://localhost:8080 is, with %2F, %23 and %3F for / # and ? in a password"
+            raise Refused(f"{scheme}_proxy in the environment is no address; {cure}")
 
 
 def _prepare(part: Part, answer: requests.Response, archive: Archive) -> int | None:

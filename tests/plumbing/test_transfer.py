@@ -449,7 +449,7 @@ def test_a_part_of_a_file_that_nobody_asked_for_in_part_is_not_taken(tmp_path, s
     assert ranges(served) == [None, None]
 
 
-SECRETS = ("SECRETUSER", "SECRETWORD", "SECRETTOKEN", "SECRETMARK")
+SECRETS = ("SECRETUSER", "SECRETWORD", "SECRETTOKEN", "SECRETMARK", "SECRETOTHER")
 
 
 def with_secrets(url: str) -> str:
@@ -473,9 +473,26 @@ REDIRECTED = with_secrets("http://127.0.0.1:1/other")
         (Act(status=302, headers={"Location": REDIRECTED.replace("http:", "ftp:")}), "ftp://127.0.0.1:1/other"),
         (Act(status=302, headers={"Location": REDIRECTED.replace("127.0.0.1", "[")}), "no address"),
         (Act(status=302, headers={"Location": "http://u:SECRET/WORD@127.0.0.1/"}), "no address"),
+        (Act(status=302, headers={"Location": "http://u:SECRETOTHER/x@127.0.0.1:1/a"}), "leads to what is no address"),
+        (Act(status=302, headers={"Location": "//u:SECRETOTHER/x@h/a"}), "leads to what is no address"),
+        (Act(status=302, headers={"Location": "http://u:SECRETOTHER#x@h:1/"}), "leads to what is no address"),
+        (Act(status=302, headers={"Location": "http://SECRETOTHER:SECRETOTHER@"}), "leads to what is no address"),
         (Act(status=302, headers={"Location": f"/files/data.tar.gz?token={SECRETS[2]}"}), "30 redirects"),
     ],
-    ids=["status", "reason", "checksum", "dead", "scheme", "brackets", "port", "loop"],
+    ids=[
+        "status",
+        "reason",
+        "checksum",
+        "dead",
+        "scheme",
+        "brackets",
+        "port",
+        "slash",
+        "no scheme",
+        "hash",
+        "no host",
+        "loop",
+    ],
 )
 def test_no_secret_of_an_address_is_told(tmp_path, serve, act, words):
     served = serve(then=act)
@@ -484,6 +501,33 @@ def test_no_secret_of_an_address_is_told(tmp_path, serve, act, words):
     assert words in sentence
     assert_no_secret(sentence)
     assert_no_secret(" ".join(map(str, tmp_path.rglob("*"))))
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://SECRETUSER:SECRETWORD/x@127.0.0.1:1",
+        "http://u:SECRETWORD#x@127.0.0.1:1",
+        "u:SECRETWORD/x@127.0.0.1:1",
+        "http://SECRETUSER:SECRETWORD@",
+        "http://:SECRETWORD@[::1",
+        "http://u:SECRETWORD@127.0.0.1:port",
+    ],
+)
+def test_a_proxy_that_is_no_address_is_told_without_its_password(tmp_path, monkeypatch, variable, proxy):
+    monkeypatch.setenv(variable, proxy)
+    monkeypatch.setenv("no_proxy", "elsewhere")
+    sentence = refusal(Archive(url="http://files.invalid/data.tar.gz"), tmp_path)
+    assert f"{variable} in the environment is no address; make it one as http://localhost:8080 is, with" in sentence
+    assert_no_secret(sentence)
+
+
+def test_no_secret_of_a_proxy_is_told(tmp_path, monkeypatch):
+    """Of one that is an address, and where nobody listens."""
+    for scheme in ("http", "socks9"):
+        monkeypatch.setenv("http_proxy", f"{scheme}://SECRETUSER:SECRETWORD@127.0.0.1:1")
+        assert_no_secret(refusal(Archive(url="http://files.invalid/data.tar.gz"), tmp_path))
 
 
 def test_no_secret_of_an_address_is_told_when_no_server_is_there_or_all_is_well(tmp_path, serve, capfd, monkeypatch):
