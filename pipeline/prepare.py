@@ -105,7 +105,7 @@ def find_samples(dataset: Dataset, raw: Path) -> dict[str, list[Any]]:
         raise UserError(f"{raw}: no samples in the split {listed(empty)}. Every split needs at least one.")
     names = [str(sample) for split in SPLITS for sample in samples[split]]
     if twice := sorted({name for name, times in Counter(names).items() if times > 1}):
-        raise UserError(f"{raw}: named more than once in the splits: {listed(twice)}.")
+        raise UserError(f"{raw}: named more than once in the splits: {listed(map(printable, twice))}.")
     if odd := [printable(name) for name in names if not is_utf8(name)]:
         raise UserError(f"{raw}: names that are not UTF-8 cannot stand in tables and reports: {listed(odd, 3)}.")
     return samples
@@ -171,7 +171,7 @@ def check_classes(dataset: Dataset, samples: dict[str, list[Any]], held: dict[st
     names = [str(sample) for split in SPLITS for sample in samples[split]]
     masks = [each.before for split in SPLITS for each in held[split]]
     if warning := dataset.review(dict(zip(names, masks, strict=True))):
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {printable(warning)}", file=sys.stderr)
     if empty := [split for split in SPLITS if all(each.after <= {IGNORE} for each in held[split])]:
         raise UserError(f"no pixel of the split {listed(empty)} has a class, so there is nothing to judge by.")
     refuse_absent_classes(dataset, samples, held)

@@ -13,6 +13,7 @@ from pipeline.datasets.base_splits import divided, partition
 from pipeline.plumbing.archive import Archive
 from pipeline.plumbing.errors import did_you_mean
 from pipeline.plumbing.files import digest
+from pipeline.plumbing.messages import brief
 from pipeline.plumbing.plugins import Plugin
 from pipeline.plumbing.random_streams import stream
 from pipeline.plumbing.transfer import fetch
@@ -77,7 +78,17 @@ class Dataset(Plugin):
             raise ValueError(f"{official} archives make this dataset, not {len(archives)}.")
         if any(archive.checksum is None for archive in archives):
             raise ValueError("each needs a checksum: without one, an older file of that name would be taken for it.")
+        names = [archive.filename.casefold() for archive in archives]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"several end in the file name {brief(twice[0])}; each needs one of its own.")
         return archives
+
+    @field_validator("unit")
+    @classmethod
+    def _unit_can_be_printed(cls, unit: str) -> str:
+        if not unit.isprintable():
+            raise ValueError(f"{unit!a} holds what cannot be printed; remove it.")
+        return unit
 
     @model_validator(mode="after")
     def _classes_can_be_shown(self) -> Self:

@@ -23,7 +23,7 @@ class Listing(NamedTuple):
         """`images: hidden (2: .a, .b), other suffixes (1: notes.txt)`; empty: everything is used."""
         groups = [(why, len(paths), listed(map(printable, sorted(paths)), 4)) for why, paths in self.unused.items()]
         said = ", ".join(f"{why} ({count}: {names})" for why, count, names in sorted(groups))
-        return f"{self.directory}: {said}" if said else ""
+        return f"{printable(self.directory)}: {said}" if said else ""
 
 
 def list_images(directory: Path) -> Listing:
@@ -34,8 +34,9 @@ def list_images(directory: Path) -> Listing:
     `directory`. Raises UserError for a directory that is missing, cannot be read or holds no image, and for names that
     are not UTF-8.
     """
+    shown = printable(directory)
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such directory, seen from {printable(Path.cwd())}.")
+        raise UserError(f"{shown}: no such directory, seen from {printable(Path.cwd())}.")
     files, unused = [], {}
     for path, why in _walk(directory):
         if why:
@@ -45,11 +46,11 @@ def list_images(directory: Path) -> Listing:
     listing = Listing(directory, sorted(files, key=lambda path: path.parts), unused)
     if not files:
         there = f"What lies there is not used: {listing.not_used()}." if unused else "It is empty."
-        raise UserError(f"{directory}: holds no image, {', '.join(sorted(SUFFIXES))}, nor do its subfolders. {there}")
+        raise UserError(f"{shown}: holds no image, {', '.join(sorted(SUFFIXES))}, nor do its subfolders. {there}")
     if odd := [path for path in listing.files if not is_utf8(path)]:
         raise UserError(
-            f"{directory}: names of {len(odd)} files are not UTF-8, which tables and reports are written in: "
-            f"{listed(map(printable, odd), 3)}. Rename them: `convmv -f latin1 -t utf8 -r --notest {directory}`."
+            f"{shown}: names of {len(odd)} files are not UTF-8, which tables and reports are written in: "
+            f"{listed(map(printable, odd), 3)}. Rename them: `convmv -f latin1 -t utf8 -r --notest {shown}`."
         )
     return listing
 

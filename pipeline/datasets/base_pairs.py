@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.datasets.base_files import Pair
 from pipeline.datasets.base_listing import SUFFIXES
-from pipeline.plumbing.errors import listed
+from pipeline.plumbing.errors import UserError, listed
+from pipeline.plumbing.messages import printable
 
 
 def by_name(paths: Sequence[str], directory: Path) -> dict[str, list[str]]:
@@ -42,9 +43,8 @@ def read_lists(lists: Mapping[str, str], images: Mapping[str, list[str]]) -> tup
     """The names in each split list as names of `images`, which `by_name` made, and what is wrong with them."""
     splits, faults = {}, []
     for split, path in lists.items():
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        given = [_composed(line.strip()) for line in lines if line.strip()]
-        names = {line: line if line in images else _without_suffix(line) for line in given}
+        given = [_composed(line.strip()) for line in lines_of(path) if line.strip()]
+        names = {line: _meant(line, images) for line in given}
         faults += [f"{path}: {line}: no such image" for line, name in names.items() if name not in images]
         splits[split] = [names[line] for line in given]
     mentions = Counter(name for names in splits.values() for name in names)
@@ -54,12 +54,30 @@ def read_lists(lists: Mapping[str, str], images: Mapping[str, list[str]]) -> tup
     return splits, faults
 
 
+def lines_of(path: str) -> list[str]:
+    """The lines of a split list. Raises UserError for one that is not UTF-8."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # as in UTF-16
+        raise UserError(f"{printable(path)}: is no text in UTF-8, as split lists must be. Save it in that encoding.")
+    return text.splitlines()
+
+
 def _name(path: str, directory: Path) -> str:
     return Path(path).relative_to(directory).with_suffix("").as_posix()
 
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def _meant(line: str, images: Mapping[str, list[str]]) -> str:
+    """The name that a line stands for: `00.png` is the file of this name, where there is one, before `00.png.png`."""
+    short = _without_suffix(line)
+    is_file = any(_composed(f"/{Path(path).as_posix()}").endswith(f"/{line}") for path in images.get(short, ()))
+    return line if line in images and not is_file else short
 
 
 def _without_suffix(name: str) -> str:

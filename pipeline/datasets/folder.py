@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.datasets.base import SPLITS, Dataset
 from pipeline.datasets.base_files import Pair, read_image, read_mask
 from pipeline.datasets.base_listing import Listing, list_images
-from pipeline.datasets.base_pairs import by_name, pair_up, read_lists
+from pipeline.datasets.base_pairs import by_name, lines_of, pair_up, read_lists
 from pipeline.datasets.base_splits import split_in_three
 from pipeline.plumbing.errors import UserError, listed
 from pipeline.plumbing.files import digest, file_digest, read_json, write_json
@@ -115,7 +115,7 @@ class Folder(Dataset):
         pairs, splits = self._pairs(manifest, note)
         used = sum(map(len, splits.values())) if splits else len(pairs)
         rest = f"{len(pairs) - used} more are in no split list." if used < len(pairs) else ""
-        print(*filter(None, (f"{self.images}, {self.masks}: {used} pairs are used.", rest, note)))
+        print(*filter(None, (f"{printable(self.images)}, {printable(self.masks)}: {used} pairs are used.", rest, note)))
         raw.mkdir(parents=True)
         write_json(raw / "manifest.json", manifest)
 
@@ -139,7 +139,7 @@ class Folder(Dataset):
         if not suspects:
             return ""
         said = (
-            f"{self.masks}: {len(suspects)} of {len(held)} masks hold {self.ignore} but no class besides "
+            f"{printable(self.masks)}: {len(suspects)} of {len(held)} masks hold {self.ignore} but no class besides "
             f"'{self.classes[0]}' ({listed(map(printable, suspects), 3)}), and `ignore: {self.ignore}` makes "
             f"{self.ignore} void, neither trained on nor judged. If it stands for a class, write the index of the "
             f"class in its place in these files, 1 for '{self.classes[1]}'."
@@ -151,12 +151,21 @@ class Folder(Dataset):
     def _listings(self) -> tuple[Listing, Listing]:
         """What lies in the two directories. Raises UserError for what is missing and for too few images."""
         if missing := [path for path in self.lists.values() if not Path(path).is_file()]:
-            raise UserError(f"{listed(missing)}: no such split list, seen from {printable(Path.cwd())}.")
-        images, masks = list_images(Path(self.images)), list_images(Path(self.masks))
-        if (count := len(images.files)) < len(SPLITS):
             raise UserError(
-                f"{self.images}: holds {count} {'image' if count == 1 else 'images'}, but train, val and test need one "
-                "each, at least 3 in all. Add images with their masks."
+                f"{listed(map(printable, missing))}: no such split list, seen from {printable(Path.cwd())}."
+            )
+        images, masks = list_images(Path(self.images)), list_images(Path(self.masks))
+        if Path(self.images).samefile(self.masks):
+            raise UserError(
+                f"{printable(self.images)}: is the directory of both images and masks. Give masks their own."
+            )
+        for path in self.lists.values():
+            lines_of(path)  # before time is spent on the files
+        if (count := len(images.files)) < len(SPLITS):
+            held = f"{count} {'image' if count == 1 else 'images'}"
+            raise UserError(
+                f"{printable(self.images)}: holds {held}, but train, val and test need one each, at least 3 in all. "
+                "Add images with their masks."
             )
         return images, masks
 
@@ -173,7 +182,8 @@ class Folder(Dataset):
         splits, faults = read_lists(self.lists, images)
         pairs, unpaired = pair_up(images, masks, Path(self.images))
         if faults := [printable(fault) for fault in (*faults, *unpaired)]:
-            title = f"{self.images} and {self.masks} do not fit together; {len(faults)} problems:\n"
+            both = f"{printable(self.images)} and {printable(self.masks)}"
+            title = f"{both} do not fit together; {len(faults)} problems:\n"
             raise UserError(title + listed(faults, separator="\n") + (f"\n{note}" if note else ""))
         return pairs, splits
 
@@ -203,4 +213,4 @@ def _identity(path: Path) -> dict[str, Any]:
     try:
         return {"path": str(path), "size": path.stat().st_size, "md5": file_digest(path)}
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise UserError(f"{printable(path)}: cannot be read ({error.strerror}).") from None

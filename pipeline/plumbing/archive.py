@@ -10,6 +10,7 @@ from pipeline.plumbing.messages import brief, shown
 from pipeline.plumbing.options import Options
 
 LARGEST = 20 * 2**30  # bytes of a file whose size is not stated, and of what an archive unpacks to
+LONGEST_NAME = 200  # bytes of a file name: file systems take 255, and `.part.json` stands behind it
 
 
 def _check_address(url: str) -> str:
@@ -32,6 +33,8 @@ def _check_filename(url: str) -> str:
     name = _last_component(url)
     if name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable():
         raise ValueError(f"the last path component of '{shown(url)}' must be a file name, not {brief(name)}.")
+    if (size := len(name.encode())) > LONGEST_NAME:
+        raise ValueError(f"the file name at its end has {size} bytes, and at most {LONGEST_NAME} are taken.")
     return url
 
 

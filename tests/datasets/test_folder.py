@@ -173,6 +173,52 @@ def test_missing_lists_are_noticed_by_check(own_data, tmp_path):
         build(block).source()
 
 
+@pytest.mark.parametrize("masks", ["images", "./images/", "other/../images", "link"])
+def test_one_directory_for_images_and_masks_is_refused_by_check(own_data, tmp_path, masks):
+    block = own_data(images=3)
+    (tmp_path / "link").symlink_to("images")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(
+        UserError, match=r"^images: is the directory of both images and masks\. Give masks their own\.$"
+    ):
+        build(block | {"masks": masks}).source()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-32"])
+def test_a_split_list_that_is_not_utf8_is_refused_by_check_in_one_sentence(own_data, tmp_path, encoding):
+    block = with_lists(own_data(images=3), tmp_path, train=["00"], val=["01"], test=["02"])
+    (tmp_path / "val.txt").write_text("café\n01\n", encoding)
+    said = r"^val\.txt: is no text in UTF-8, as split lists must be\. Save it in that encoding\.$"
+    with pytest.raises(UserError, match=said):
+        build(block).source()
+
+
+def test_a_line_that_is_the_name_of_a_file_means_this_file(own_data, tmp_path):
+    """Not the one whose name it is but for the suffix, which still can be given whole."""
+    block = own_data(images=4)
+    shutil.copy(tmp_path / "images/00.jpg", tmp_path / "images/00.jpg.jpg")
+    shutil.copy(tmp_path / "masks/00.png", tmp_path / "masks/00.jpg.png")
+    block = with_lists(block, tmp_path, train=["00.jpg"], val=["00.jpg.jpg"], test=["02"])
+    assert names_of(block, tmp_path / "raw") == {"train": ["00"], "val": ["00.jpg"], "test": ["02"]}
+
+
+def test_control_characters_of_directories_do_not_reach_the_terminal(own_data, tmp_path, capsys):
+    block = own_data(images=3) | {"images": "im\x1b[31mages", "masks": "ma\nsks"}
+    (tmp_path / "images").rename(tmp_path / block["images"])
+    (tmp_path / "masks").rename(tmp_path / block["masks"])
+    (tmp_path / block["images"] / "notes.txt").touch()
+    dataset = build(block)
+    dataset.download(tmp_path / "raw", tmp_path)
+    images, masks = r"im\x1b[31mages", r"ma\nsks"
+    not_used = f"Not used: {images}: other suffixes (1: notes.txt)."
+    assert capsys.readouterr().out == f"{images}, {masks}: 3 pairs are used. {not_used}\n"
+    assert dataset.review({"00": {0, IGNORE}, "01": {1}}).startswith(f"{masks}: 1 of 2 masks hold 255")
+    (tmp_path / block["masks"] / "00.png").unlink()
+    with pytest.raises(UserError) as error:
+        dataset.download(tmp_path / "raw", tmp_path)
+    assert str(error.value).startswith(f"{images} and {masks} do not fit together; 1 problems:\n00: image without mask")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -182,6 +228,8 @@ def test_missing_lists_are_noticed_by_check(own_data, tmp_path):
         ({"ignore": 1}, "ignore: 1 is the index of the class 'class 1'"),
         ({"train": "train.txt"}, "all of the split lists"),
         ({"val_share": 0.5, "test_share": 0.5}, "must leave images to train on"),
+        ({"unit": "\x1b[31mmm"}, "holds what cannot be printed; remove it"),
+        ({"unit": "m\nm"}, "holds what cannot be printed; remove it"),
         ({"clases": []}, "clases: unknown key. Did you mean 'classes'"),
     ],
 )

@@ -149,3 +149,13 @@ def test_official_archives_carry_checksums_and_mirrors():
     assert images.checksum.startswith("sha256:67195c5e")
     assert annotations.checksum == "md5:95a8c909bbe2e81eed6a22bccdf3f68f"
     assert all(archive.mirrors[0].startswith("https://thor.robots.ox.ac.uk/") for archive in (images, annotations))
+
+
+def test_archives_that_would_have_the_same_file_name_are_refused_by_check():
+    """Also where only some file systems take them for one."""
+    urls = ("https://host/images/content", "https://host/annotations/Content")
+    archives = [{"url": url, "checksum": f"md5:{32 * '0'}"} for url in urls]
+    with pytest.raises(
+        UserError, match=r"archives: several end in the file name 'content'; each needs one of its own\."
+    ):
+        OxfordPets.read({"archives": archives}, "test")
