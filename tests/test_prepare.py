@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from pipeline import prepare
-from pipeline.datasets.base import SPLITS
+from pipeline.datasets.base import SPLITS, Dataset
+from pipeline.datasets.base_presence import Held
 from pipeline.datasets.base_statistics import class_frequencies
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.files import read_json
@@ -184,3 +185,15 @@ def test_over_the_folds_every_image_is_tested_once(toy, tmp_path):
     assert sorted(tested) == sorted(official)
     for each in names:
         assert sorted(each["train"] + each["val"] + each["test"]) == every
+
+
+def test_control_characters_of_a_warning_do_not_reach_the_terminal(capsys):
+    class Warns(Dataset):
+        classes: list[str] = ["ground", "sky"]
+
+        def review(self, held):
+            return "in ma\x1b[31m\nsks"
+
+    samples = {split: [split] for split in SPLITS}
+    prepare.check_classes(Warns(), samples, {split: [Held(frozenset({0, 1}), frozenset({0, 1}))] for split in SPLITS})
+    assert capsys.readouterr().err == "warning: in ma\\x1b[31m\\nsks\n"
