@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import nn
 from torch.testing import assert_close
 
-from pipeline.losses import Boundary, ClassBalanced, Compound, CrossEntropy, Dice, Focal, LogitAdjusted
+from pipeline.losses import Boundary, ClassBalanced, Compound, CrossEntropy, Dice, Focal, Hausdorff, LogitAdjusted
 from pipeline.losses.base import Facts
 from pipeline.losses.base_module import signed_distances
 from pipeline.plumbing import plugins
@@ -111,6 +111,60 @@ def test_distances_may_be_given(batch):
     module = Boundary().module()
     assert_close(module(logits, target, maps), module(logits, target))
     assert_close(module(logits, target, 2 * maps), 2 * module(logits, target))
+
+
+@pytest.mark.parametrize("loss", [Boundary(), Hausdorff()], ids=lambda loss: loss.kind)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_distances_may_be_of_any_float_type(loss, dtype, batch):
+    """Whole numbers, which each type holds, and a fourth of them."""
+    maps = (torch.arange(batch[0].numel()) % 9 - 4).reshape(batch[0].shape) / 4
+    assert_close(loss.module()(*batch, maps.to(dtype)), loss.module()(*batch, maps), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        torch.zeros(1, 3, 1, 1),
+        torch.zeros(2, 7, 4, 4),
+        torch.zeros(1, 3, 4, 4),
+        torch.zeros(2, 1, 4, 4),
+        torch.zeros(2, 4, 4),
+        torch.zeros(2, 3, 4, 4).long(),
+        np.zeros((2, 3, 4, 4), np.float32),
+    ],
+    ids=lambda maps: f"{tuple(maps.shape)} {maps.dtype}",
+)
+@pytest.mark.parametrize("loss", [Boundary(), Hausdorff()], ids=lambda loss: loss.kind)
+def test_distances_that_do_not_fit_are_refused(loss, maps):
+    """None is stretched to fit."""
+    with pytest.raises(UserError, match=r"^distances: must be a tensor of shape \[2, 3, 4, 4\] and a float type, not "):
+        loss.module()(torch.zeros(2, 3, 4, 4), target_of(2, 4, 4), maps)
+
+
+def test_distances_of_one_channel_are_of_two_classes():
+    logits, target = torch.zeros(2, 1, 4, 4), target_of(2, 4, 4)
+    with pytest.raises(
+        UserError, match=r"shape \[2, 2, 4, 4\] and a float type, not \[2, 1, 4, 4\] of torch.float32\.$"
+    ):
+        Boundary().module()(logits, target, torch.zeros(2, 1, 4, 4))
+    assert Boundary().module()(logits, target, torch.zeros(2, 2, 4, 4)) == 0
+
+
+@pytest.mark.parametrize("loss", [Boundary(), Hausdorff(), Dice()], ids=lambda loss: loss.kind)
+def test_an_empty_batch_costs_nothing(loss):
+    assert loss.module()(torch.zeros(0, 3, 4, 4), target_of(0, 4, 4)) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_target_may_be_of_a_large_unsigned_type(dtype, batch):
+    assert_close(Dice().module()(batch[0], batch[1].to(dtype)), Dice().module()(*batch), rtol=0, atol=0)
+
+
+def test_class_weights_are_divided_in_the_precision_of_the_logits(batch):
+    """Those that float32 holds, whose ratios it does not."""
+    logits, weights = batch[0].double(), [1.0, 3.0, 7.0, 0.5]
+    expected = nn.CrossEntropyLoss(torch.tensor(weights).double(), ignore_index=255)(logits, batch[1])
+    assert_close(CrossEntropy().module(class_weights=weights)(logits, batch[1]), expected, rtol=1e-14, atol=0)
 
 
 def test_distance_maps_are_those_of_scipy():
@@ -225,6 +279,8 @@ def test_it_can_be_compiled(kind, large):
         (lambda: Dice().module(class_weights=[]), "class_weights: must be a list of numbers above 0, one for each class, not []."),
         (lambda: LogitAdjusted().module(train_pixels=[0.9, 0.1]), "train_pixels: must be whole numbers, not [0.9, 0.1]."),
         (lambda: Dice().module(ignore_index=None), "ignore_index: must be an integer, not None."),
+        (lambda: Dice().module(ignore_index=2**63), "ignore_index: must be an integer of 64 bits, not 9223372036854775808."),
+        (lambda: Dice().module(class_weights=[1.0] * 256), "Dice scores at most 255 classes, not 256: 255 marks ignored pixels."),
         (lambda: Dice().module(ignore_index=1.0), "ignore_index: must be an integer, not 1.0."),
         (lambda: Focal(alpha=0.25), "Focal.alpha: 0.25 should be a valid list."),
         (lambda: Focal(alpha=(0.25, -0.75)), "Focal.alpha.1: -0.75 should be greater than 0."),
@@ -254,6 +310,19 @@ def target_of(*shape):
         (Dice().module(class_weights=TWO), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2)), "Dice: class_weights has 2 numbers, and the logits are of 3 classes."),
         (LogitAdjusted().module(train_pixels=TWO), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2)), "LogitAdjusted: train_pixels has 2 numbers, and the logits are of 3 classes."),
         (Focal(alpha=TWO).module(), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2)), "Focal cannot score 3 classes: 'alpha' has 2 numbers; give one for each class."),
+        (Dice().module(), (np.zeros((1, 3, 2, 2)), target_of(1, 2, 2)), "Logits must be `b c h w` of a float type, not ndarray, which is no tensor."),
+        (Dice().module(), (torch.zeros(1, 0, 2, 2), target_of(1, 2, 2)), "Logits must be `b c h w` of a float type, not [1, 0, 2, 2] of torch.float32."),
+        (Dice().module(), ([torch.zeros(1, 3, 2, 2)], target_of(1, 2, 2)), "Logits must be `b c h w` of a float type, not list, which is no tensor."),
+        (Dice().module(), (torch.zeros(1, 3, 2, 2), None), "The target must be a tensor of classes, `b h w`, not NoneType, which is no tensor."),
+        (Dice().module(), (torch.zeros(1, 3, 2, 2), np.zeros((1, 2, 2), int)), "The target must be a tensor of classes, `b h w`, not ndarray, which is no tensor."),
+        (Dice().module(), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2), None, None), "progress: must be the share of the training that is done, from 0 to 1, not None."),
+        (Dice().module(), (torch.zeros(1, 256, 2, 2), target_of(1, 2, 2)), "Dice scores at most 255 classes, not 256: 255 marks ignored pixels."),
+        (Boundary().module(ignore_index=-100), (torch.zeros(1, 300, 2, 2), target_of(1, 2, 2)), "Boundary scores at most 255 classes, not 300: 255 marks ignored pixels."),
+        (Boundary().module(), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2) + 3), "The target of logits [1, 3, 2, 2] must be of shape [1, 2, 2] and an integer type, with classes from 0 to 2, and 255 where a pixel is to be ignored; this one has classes from 3 to 3."),
+        (Hausdorff().module(), (torch.zeros(1, 1, 2, 2), target_of(1, 2, 2) + 2), "The target of logits [1, 2, 2, 2] must be of shape [1, 2, 2] and an integer type, with classes from 0 to 1, and 255 where a pixel is to be ignored; this one has classes from 2 to 2."),
+        (Boundary().module(), (torch.zeros(1, 1, 2, 2), target_of(1, 1, 2, 2).float()), "Boundary: classes must be of an integer type, and this target is of torch.float32 and shape [1, 1, 2, 2]; if it holds classes, pass `target.long()`."),
+        (Dice().module(), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2).float()), "Dice: classes must be of an integer type, and this target is of torch.float32 and shape [1, 2, 2]; if it holds classes, pass `target.long()`."),
+        (Dice().module(), (torch.zeros(1, 3, 2, 2), target_of(1, 3, 2, 2)), "Dice: a target of an integer type has no channel for each class, and this one is of shape [1, 3, 2, 2]; if it is one-hot, pass `target.argmax(dim=1)`."),
         (RAMP.module(), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2), None, 30), "progress: must be the share of the training that is done, from 0 to 1, not 30."),
         (Focal(alpha=FOUR), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2)), "Focal cannot score 3 classes: 'alpha' has 4 numbers; give one for each class."),
         (LogitAdjusted(), (torch.zeros(1, 3, 2, 2), target_of(1, 2, 2)), "LogitAdjusted needs train_pixels among its facts; `LogitAdjusted.module` takes or makes them."),
