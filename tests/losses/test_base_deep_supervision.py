@@ -6,6 +6,7 @@ from monai.losses import DeepSupervisionLoss
 from torch.testing import assert_close
 
 from pipeline.losses.base_deep_supervision import DeepSupervision
+from pipeline.losses.compound import Compound
 from pipeline.losses.cross_entropy import CrossEntropy
 from pipeline.losses.dice import Dice
 from pipeline.plumbing.errors import UserError
@@ -84,3 +85,44 @@ def test_a_map_that_is_no_list_is_refused(outputs, target):
     """A network in evaluation may give its largest output alone; its images are no scales."""
     with pytest.raises(UserError, match="in a list"):
         DeepSupervision(Dice())(outputs[0], target)
+
+
+@pytest.mark.parametrize("wrong", [dict, set, iter, lambda outputs: [*outputs, None]])
+def test_outputs_that_are_no_list_of_tensors_are_refused(outputs, target, wrong):
+    given = wrong(outputs) if wrong is not dict else dict(enumerate(outputs))
+    with pytest.raises(UserError, match=r"in a list.*, all of them tensors, not"):
+        DeepSupervision(Dice())(given, target)
+
+
+def test_target_may_have_a_channel(outputs, target):
+    loss = DeepSupervision(Dice().module())
+    assert loss(outputs, target.unsqueeze(1)) == loss(outputs, target)
+
+
+def test_target_may_be_of_probabilities(outputs, target):
+    """One-hot ones, all 0 where ignored, cost what their classes do."""
+    labels = torch.nn.functional.one_hot(target.where(target != 255, 3), 4)[..., :3].movedim(-1, 1).float()
+    loss = DeepSupervision(CrossEntropy().module())
+    assert_close(loss(outputs, labels), loss(outputs, target))
+
+
+def test_probabilities_made_smaller_sum_to_one(outputs):
+    given = []
+    labels = torch.rand(2, 3, 12, 18, generator=torch.Generator().manual_seed(2)).softmax(dim=1)
+    DeepSupervision(lambda logits, small: given.append(small) or logits.sum())(outputs, labels)
+    assert [each.shape for each in given] == [each.shape for each in outputs]
+    assert all(torch.allclose(each.sum(dim=1), torch.ones(())) for each in given)
+    assert_close(given[2][0, :, 1, 2], labels[0, :, 6, 9])  # of 12 / 3 rows and 18 / 5 columns, each from its middle
+
+
+def test_it_is_a_module_with_the_loss_in_it():
+    loss = DeepSupervision(Compound(terms={"cross_entropy": 1.0, "dice": 1.0}, weights="learned").module())
+    assert loss.state_dict().keys() == {"of.learned"}
+    assert [each.device.type for each in loss.to("meta").parameters()] == ["meta"]
+
+
+def test_progress_goes_to_the_loss(outputs, target):
+    """At the end of it cross-entropy weighs nothing."""
+    ramp = Compound(terms={"cross_entropy": {"weight": {"start": 1.0, "end": 0.0}}, "dice": 1.0}).module()
+    value = DeepSupervision(ramp)(outputs, target, progress=1.0)
+    assert_close(value, DeepSupervision(Dice().module())(outputs, target))
