@@ -13,7 +13,7 @@ from pipeline.losses.base import Batch, Loss
 from pipeline.plumbing.errors import UserError
 from pipeline.plumbing.labels import IGNORE
 from pipeline.plumbing.lazy import torch
-from pipeline.plumbing.messages import told
+from pipeline.plumbing.messages import brief, told
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +46,8 @@ class ModuleLoss(Loss):
 
     @model_validator(mode="after")
     def _can_be_made(self) -> Self:
+        if not callable(getattr(type(self), "criterion", None)):
+            raise UserError(f"{type(self).__name__}.criterion: must be the class of a module, or what makes one.")
         if any(each.requires_grad for each in self.made.parameters()):
             raise UserError(f"{type(self).__name__}: its module has parameters, which nothing would train.")
         return self
@@ -57,13 +59,18 @@ class ModuleLoss(Loss):
     @cached_property
     def made(self) -> nn.Module:
         """The module, made with the options."""
+        name = type(self).__name__
         options = {name: getattr(self, name) for name in type(self).model_fields}
         if self.takes_ignore_index:
             options["ignore_index"] = IGNORE
         try:
-            return type(self).criterion(**options)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{type(self).__name__}: its module cannot be made of {options}: {told(error)}") from None
+            module = type(self).criterion(**options)
+        except Exception as error:  # of somebody else's code
+            reason = f"{type(error).__name__}: {told(error)}"
+            raise UserError(f"{name}: its module cannot be made of {brief(options)}: {reason}") from None
+        if not isinstance(module, torch.nn.Module):
+            raise UserError(f"{name}.criterion: must make an nn.Module, not a value of type {type(module).__name__}.")
+        return module
 
     def refuses_class_weights(self) -> str:
         return "the module that it wraps is not told any"

@@ -158,3 +158,28 @@ def test_it_is_a_module_again(batch):
     logits, target = batch
     module = wrapped(MeanOverPixels)().module(ignore_index=-1)
     assert_close(module(logits, target.where(target != 255, -1)), cross_entropy(logits, target, ignore_index=255))
+
+
+class Unready(nn.Module):
+    def __init__(self):
+        raise RuntimeError("no licence")
+
+
+class Forgotten(ModuleLoss):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (Forgotten, "Forgotten.criterion: must be the class of a module, or what makes one."),
+        (wrapped(3), "MyLoss.criterion: must be the class of a module, or what makes one."),
+        (wrapped(Unready), "MyLoss: its module cannot be made of {}: RuntimeError: no licence"),
+        (wrapped(lambda: 1 / 0), "MyLoss: its module cannot be made of {}: ZeroDivisionError: division by zero"),
+        (wrapped(lambda: None), "MyLoss.criterion: must make an nn.Module, not a value of type NoneType."),
+    ],
+)
+def test_loss_without_a_module_is_refused_when_it_is_made(make, sentence):
+    with pytest.raises(UserError) as error:
+        make()
+    assert str(error.value) == sentence
