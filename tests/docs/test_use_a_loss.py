@@ -14,13 +14,15 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "use_a_loss.md").read_text(encoding="utf-8")
+OF_A_LIBRARY = "The other way, by a library"
 SNIPPETS = {
-    title: code
+    OF_A_LIBRARY if "declare_missing_operators" in code else title: code
     for section in PAGE.split("\n## ")[1:]
     for title in [section.partition("\n")[0]]
     for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 }
-PLAIN = [title for title, code in SNIPPETS.items() if not re.search(r"^import (lightning|segm)", code, re.MULTILINE)]
+MORE = re.compile(r"^(import|from) (lightning|segmentation)", re.MULTILINE)
+PLAIN = [title for title, code in SNIPPETS.items() if not MORE.search(code)]
 
 
 def needed(name, found):
@@ -71,6 +73,7 @@ def test_there_is_a_snippet_for_each_way():
         "Lightning",
         "segmentation_models_pytorch",
         "The other way: your module in the benchmark",
+        OF_A_LIBRARY,
         "Soft targets and deep supervision",
     ]
 
@@ -96,6 +99,18 @@ def test_the_snippet_of_lightning_runs(tmp_path):
 
 def test_the_snippet_of_smp_runs(tmp_path):
     run(with_operators(SNIPPETS["segmentation_models_pytorch"]), tmp_path / "snippet.py")
+
+
+def test_a_module_of_smp_is_a_loss(tmp_path):
+    """With the lines of the page alone, whatever torchvision there is; scored as `check` does, and with void pixels."""
+    tried = """
+import torch
+assert SmpDice().refuses_classes(3) is None
+target = torch.tensor([[[0, 1], [2, 255]]])
+logits = 100 * torch.nn.functional.one_hot(target.clamp(max=2), 3).movedim(-1, 1).float()
+assert SmpDice()(logits, target) < 1e-4
+"""
+    run(SNIPPETS[OF_A_LIBRARY] + tried, tmp_path / "snippet.py")
 
 
 def with_operators(code):
